@@ -1,0 +1,76 @@
+"""The supervision tree as data: what each part is doing or waiting for, in one line."""
+
+from __future__ import annotations
+
+import enum
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class State(enum.StrEnum):
+    """Where a part of the tree is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    BACKOFF = "backoff"
+    STOPPED = "stopped"
+
+
+@define(eq=False)
+class Node:
+    """
+    One part of the tree. Written by the task it stands for and by its supervisor, read by all.
+
+    *since* is wall-clock seconds of the last change of *state*; *doing* is for a person:
+    what happens now, or what is waited for.
+    """
+
+    name: str
+    state: State = State.STARTING
+    since: float = field(factory=time.time)
+    restarts: int = 0
+    last_error: str = ""
+    doing: str = ""
+    children: dict[str, Node] = field(factory=dict)
+
+    def enter(self, state: State) -> None:
+        """Change to *state*; the clock of *since* starts again."""
+        self.state = state
+        self.since = time.time()
+
+    @contextmanager
+    def child(self, name: str) -> Iterator[Node]:
+        """Add a child for as long as the block runs."""
+        node = Node(name)
+        self.children[name] = node
+        try:
+            yield node
+        finally:
+            # A successor of the same name may have taken the place already.
+            if self.children.get(name) is node:
+                del self.children[name]
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Node]]:
+        """Every node below and including this one with its path, parents first."""
+        path = f"{prefix}/{self.name}" if prefix else self.name
+        yield path, self
+        for node in list(self.children.values()):
+            yield from node.walk(path)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the tree from here down as plain JSON values."""
+        return {
+            "name": self.name,
+            "state": self.state.value,
+            "since": self.since,
+            "restarts": self.restarts,
+            "lastError": self.last_error,
+            "doing": self.doing,
+            "children": [node.snapshot() for node in list(self.children.values())],
+        }
