@@ -1,0 +1,164 @@
+"""The configuration as the rest of the program sees it: frozen, typed, complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import field, frozen
+
+from iexec_worker.config.masking import mask_credentials, mask_path, url_secrets
+from iexec_worker.secret import Secret
+
+
+def _masked(value: object) -> str:
+    if isinstance(value, tuple):
+        return repr(tuple(mask_path(url) for url in value))
+    return repr(mask_credentials(value) if isinstance(value, str) else value)
+
+
+@frozen
+class Worker:
+    """Who this worker is and how much it computes at a time."""
+
+    name: str
+    port: int
+    bind: str
+    base_dir: Path
+    #: What the pool is told: the override, or all processors of this process but one.
+    cpu_count: int
+    gpu_enabled: bool
+    #: "NONE", "LEGACY" or "NATIVE".
+    tee_sgx_mode: str
+    developer_logger: bool
+
+    @property
+    def slots(self) -> int:
+        """Tasks computed at a time; the pool gives a worker with GPU one task at a time."""
+        return 1 if self.gpu_enabled else self.cpu_count
+
+    @property
+    def tasks_dir(self) -> Path:
+        """The folder of the tasks' folders; the engine's host must have it at the same path."""
+        return self.base_dir / self.name
+
+
+@frozen
+class Scheduler:
+    """The pool's scheduler. *lost_after* pings failed in a row it counts as lost."""
+
+    url: str
+    pool_address: str
+    lost_after: int
+
+
+@frozen
+class Chain:
+    """*node_urls* empty: the config server names the node. *gas_price_cap* in wei, 0: no gas."""
+
+    node_urls: tuple[str, ...] = field(repr=_masked)
+    gas_price_multiplier: float
+    gas_price_cap: int
+
+
+@frozen
+class WalletFile:
+    """A V3 keystore and what decrypts it; whether it is there shows when it is read."""
+
+    path: Path
+    password: Secret
+
+
+@frozen
+class RegistryCredentials:
+    """Log-in to the registry with exactly this *address* (host, and port if it has one)."""
+
+    address: str
+    username: str
+    password: Secret
+
+
+@frozen
+class Docker:
+    """The container engine; *host* None: its default socket. Limits of pulls in seconds."""
+
+    host: str | None
+    network: str
+    registries: tuple[RegistryCredentials, ...]
+    pull_min: float
+    pull_max: float
+    pull_stall: float
+
+
+@frozen
+class Inputs:
+    """Where datasets and input files may come from, and how large each may be (bytes)."""
+
+    ipfs_gateways: tuple[str, ...]
+    allow_private: tuple[str, ...]
+    max_bytes: int
+
+
+@frozen
+class Tee:
+    """What enclaves need; sizes in GB of 1024³ bytes."""
+
+    max_heap_gb: int
+    scone_show_version: bool
+    scone_log_level: str
+    scontain_registry: str
+    scontain_username: str | None
+    scontain_password: Secret | None
+    las_port: int
+
+
+@frozen
+class Proxies:
+    """URLs of forward proxies and the hosts (`NO_PROXY`) that are reached without one."""
+
+    http: str | None = field(default=None, repr=_masked)
+    https: str | None = field(default=None, repr=_masked)
+    no_proxy: tuple[str, ...] = ()
+
+
+@frozen
+class Telemetry:
+    """*metrics_window* runs are remembered; *log_format* "auto" asks whether stderr is a tty."""
+
+    metrics_window: int
+    log_level: str
+    log_format: str
+
+
+@frozen
+class Supervision:
+    """A part of the tree may fail *restarts* times within *period* seconds."""
+
+    restarts: int
+    period: float
+
+
+@frozen
+class Config:
+    """Everything an operator can set."""
+
+    worker: Worker
+    scheduler: Scheduler
+    chain: Chain
+    wallet: WalletFile
+    docker: Docker
+    inputs: Inputs
+    tee: Tee
+    proxies: Proxies
+    telemetry: Telemetry
+    supervision: Supervision
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every text in here that a log must not show, parts of URLs included."""
+        urls = (*self.chain.node_urls, self.proxies.http or "", self.proxies.https or "")
+        return (
+            self.wallet.password,
+            *(registry.password for registry in self.docker.registries),
+            *((self.tee.scontain_password,) if self.tee.scontain_password else ()),
+            *(secret for url in urls for secret in url_secrets(url)),
+        )
