@@ -12,6 +12,7 @@ Every exception of the worker, named after the reaction it deserves.
     │   ├── EngineRefused     … the container engine
     │   ├── PullFailed        … or the image did not arrive within its limits
     │   ├── DownloadFailed    … a dataset or an input file cannot be had
+    │   ├── BadChecksum       … or the dataset is not what the chain says
     │   └── Reverted          … the contract; carries the decoded reason
     ├── SessionLost           the session with the pool is over: make it again
     └── StageFailed           a stage ends this task; carries the cause for the pool
@@ -73,6 +74,10 @@ class PullFailed(Rejected):
 
 class DownloadFailed(Rejected):
     """Raised when a dataset or an input file cannot be downloaded."""
+
+
+class BadChecksum(Rejected):
+    """Raised when a dataset arrived and its sha256 is not the one on-chain."""
 
 
 class Reverted(Rejected):

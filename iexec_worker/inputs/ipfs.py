@@ -1,0 +1,31 @@
+"""Multiaddresses of datasets, and the gateways that serve them. Sans-IO."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from iexec_worker.errors import DownloadFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def is_multiaddress(uri: str) -> bool:
+    """Tell whether *uri* is content on IPFS (`/p2p/` is the older spelling)."""
+    return uri.startswith(("/ipfs/", "/p2p/"))
+
+
+def gateway_urls(uri: str, gateways: Sequence[str]) -> tuple[str, ...]:
+    """
+    Return where each of *gateways* serves the multiaddress *uri*, in their order.
+
+    Raises `DownloadFailed` when the path would leave `/ipfs/`.
+    """
+    if not gateways:
+        raise DownloadFailed(f"{uri!r} is on IPFS and no gateway is set")
+    _, _, path = uri.lstrip("/").partition("/")
+    segments = unquote(path).replace("\\", "/").split("/")
+    if not segments[0] or any(segment in ("..", ".") for segment in segments):
+        raise DownloadFailed(f"{uri!r} is no path of IPFS")
+    return tuple(f"{gateway.rstrip('/')}/ipfs/{path}" for gateway in gateways)
