@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import isodate  # type: ignore[import-untyped]  # ships no annotations, and nobody publishes any
 from attrs import frozen
 
+from iexec_worker.config.hosts import parse_bypass
 from iexec_worker.config.masking import mask_credentials, mask_each, mask_path
 from iexec_worker.secret import Secret
 
@@ -48,6 +49,7 @@ _DECIMAL = re.compile(r"[0-9]+\.?[0-9]*|\.[0-9]+")
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}", re.IGNORECASE | re.ASCII)
 _HOST = re.compile(r"\[?[a-z0-9_.:%-]+\]?", re.IGNORECASE | re.ASCII)
+_DOMAIN = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE | re.ASCII)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 # What fits 64 bits everywhere it is passed on to (deque lengths, JSON, engine fields).
@@ -173,10 +175,8 @@ def _listed(text: str, read: Callable[[str], str]) -> tuple[str, ...]:
 
 
 def _bypass(text: str) -> str:
-    if "/" in text:
-        ipaddress.ip_network(text, strict=False)
-    else:
-        _require(good=text == "*" or _HOST.fullmatch(text.removeprefix("*").replace("]:", ":")))
+    bypass = parse_bypass(text)
+    _require(good=bypass.network or bypass.name == "*" or _DOMAIN.fullmatch(bypass.name))
     return text.lower()
 
 

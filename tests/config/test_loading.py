@@ -156,8 +156,8 @@ def test_a_registry_log_in_without_its_password_is_refused() -> None:
             f"(or unset {REGISTRY}_USERNAME_0)"
         ),
         (
-            f"{REGISTRY}_PASSWORD_2 is not set: "
-            f"expected the password of user two at registry.example (or unset {REGISTRY}_USERNAME_2)"
+            f"{REGISTRY}_PASSWORD_2 is not set: expected the password of user two "
+            f"at registry.example (or unset {REGISTRY}_USERNAME_2)"
         ),
     )
 

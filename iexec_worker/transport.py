@@ -1,0 +1,67 @@
+"""HTTP clients: one way out for all of them, through the configured proxies and no others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from iexec_worker import __version__
+from iexec_worker.config.hosts import is_direct, parse_bypass
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from iexec_worker.config import Proxies
+
+USER_AGENT: Final = f"iexec-worker/{__version__}"
+
+# WebSockets are opened by an HTTP request and take the way of one.
+_PROXIED_LIKE: Final = {"ws": "http", "wss": "https"}
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+def make_client(
+    proxies: Proxies, *, timeout: httpx.Timeout | float, direct: Collection[str] = ()
+) -> httpx.AsyncClient:
+    """
+    Make a client that uses *proxies*, but none for loopback, `NO_PROXY` and *direct*.
+
+    *direct* has the syntax of `NO_PROXY`; *timeout* is in seconds. Nothing is read from the
+    environment. The caller closes the client.
+    """
+    return httpx.AsyncClient(
+        transport=_Router(proxies, direct),
+        timeout=timeout,
+        trust_env=False,
+        headers={"User-Agent": USER_AGENT},
+    )
+
+
+class _Router(httpx.AsyncBaseTransport):
+    # httpx's own `mounts` select by scheme, name and port; they know no networks.
+    def __init__(self, proxies: Proxies, direct: Collection[str]) -> None:
+        self._bypasses = tuple(parse_bypass(text) for text in (*proxies.no_proxy, *direct))
+        # One TLS context: loading the root certificates is what is slow about a client.
+        tls = httpx.create_ssl_context(trust_env=False)
+        self._direct = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
+        self._proxied = {
+            scheme: httpx.AsyncHTTPTransport(verify=tls, trust_env=False, proxy=proxy)
+            for scheme, proxy in (("http", proxies.http), ("https", proxies.https))
+            if proxy
+        }
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._way_to(request.url).handle_async_request(request)
+
+    def _way_to(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
+        scheme = _PROXIED_LIKE.get(url.scheme, url.scheme)
+        proxied = self._proxied.get(scheme)
+        port = url.port or _PORTS.get(scheme, 0)
+        if proxied is None or is_direct(url.host, port, self._bypasses):
+            return self._direct
+        return proxied
+
+    async def aclose(self) -> None:
+        for transport in (self._direct, *self._proxied.values()):
+            await transport.aclose()
