@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -15,7 +16,6 @@ from iexec_worker.inputs.partial import RESERVE, partial_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
 CHUNK: Final = 1024**2
 """Bytes per write: large enough that the hop to a thread does not count."""

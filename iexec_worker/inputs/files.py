@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import stamina
 from attrs import frozen
 
 from iexec_worker.errors import BadChecksum, DownloadFailed, Unavailable
-from iexec_worker.inputs.download import Downloaded
+from iexec_worker.inputs.download import Downloader
 from iexec_worker.inputs.ipfs import gateway_urls, is_multiaddress
 from iexec_worker.model import ZERO_HASH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-    from iexec_worker.inputs.download import Downloader
+    from iexec_worker.inputs.download import Downloaded
     from iexec_worker.model import TaskDescription
 
     Progress = Callable[[int, int | None], None]

@@ -81,6 +81,11 @@ class Guard:
             self.check_address(url, ip_address(address))
         return found[:MOST_TRIED]
 
+    def wrap(self, inner: httpx.AsyncBaseTransport, proxied: bool) -> httpx.AsyncBaseTransport:
+        """Stand before *inner*, which goes through the operator's proxy or (False) directly."""
+        kind = GuardedProxyTransport if proxied else GuardedTransport
+        return kind(inner, self)
+
 
 class GuardedTransport(httpx.AsyncBaseTransport):
     """

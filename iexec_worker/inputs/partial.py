@@ -42,7 +42,7 @@ class PartialFile:
         """Append *data*. Raises `DownloadFailed` when the disk is full."""
         self.require(len(data))
         try:
-            with open(self._fd, "wb", buffering=0, closefd=False) as file:  # noqa: PTH123 - a descriptor
+            with open(self._fd, "wb", buffering=0, closefd=False) as file:
                 view = memoryview(data)
                 while view:
                     view = view[file.write(view) :]

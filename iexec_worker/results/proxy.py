@@ -1,0 +1,153 @@
+"""The result proxy's HTTP API: one request per method, never repeated here."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+from attrs import frozen
+
+from iexec_worker.errors import Rejected, Unauthorized, Unavailable
+from iexec_worker.results.body import upload_body
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iexec_worker.model import Authorization
+
+LONGEST_ANSWER: Final = 64 * 1024
+"""Bytes. Tokens and hashes are short; a requester may name any server as the proxy."""
+
+STORED_WITHIN: Final = 600.0
+"""Seconds between the last byte of an upload and its answer: it is put on IPFS in between."""
+
+_TOKEN: Final = re.compile(r"[\w.-]+", re.ASCII)
+_HASH: Final = re.compile(r"[A-Za-z0-9]+")
+
+
+@frozen
+class Answer:
+    """A status and the text that came with it."""
+
+    status: int
+    text: str
+
+
+@frozen
+class ResultProxy:
+    """
+    The proxy at *url*, which the requester may have chosen: *client* has to be a guarded one.
+
+    Every method raises `Unavailable` (no connection, 5xx, not what it should be; try again),
+    `Unauthorized` (401) or `Rejected` (any other refusal).
+    """
+
+    client: httpx.AsyncClient
+    url: str
+
+    async def version(self) -> str:
+        """Return the proxy's version."""
+        return (await self._ask("GET", "/version")).text
+
+    async def token(self, ours: Authorization, signature: str) -> str:
+        """
+        Trade the pool's authorization *ours* for a token.
+
+        *signature* is the worker's, with prefix, of the authorization's hash.
+        """
+        body = {
+            "chainTaskId": ours.chain_task_id,
+            "dealId": ours.deal_id,
+            "taskIndex": ours.task_index,
+            "workerWallet": ours.worker_wallet,
+            "enclaveChallenge": ours.enclave_challenge,
+            "signature": {"value": ours.signature},
+        }
+        answer = await self._ask("POST", "/v1/results/token", authorization=signature, json=body)
+        if not _TOKEN.fullmatch(answer.text):
+            raise Unavailable(f"result proxy {self.url} gave no token")
+        return answer.text
+
+    async def upload(self, token: str, ours: Authorization, archive: Path, digest: str) -> str:
+        """
+        Hand over *archive*, whose digest is *digest*; memory does not grow with its size.
+
+        Returns the location (`/ipfs/<hash>`) as told; without a hash it may be stored all the
+        same: ask `ipfs_hash`. A proxy that has the result already answers 401.
+        """
+        with archive.open("rb") as file:
+            body = upload_body(file, ours, digest)
+            answer = await self._ask(
+                "POST",
+                "/v1/results",
+                authorization=token,
+                content=body.pieces(),
+                headers={"Content-Type": "application/json", "Content-Length": str(body.length)},
+                timeout=httpx.Timeout(60.0, read=STORED_WITHIN),
+            )
+        return answer.text
+
+    async def exists(self, token: str, chain_task_id: str) -> bool:
+        """Tell whether the proxy has the result of the task."""
+        answer = await self._ask("HEAD", f"/v1/results/{chain_task_id}", authorization=token)
+        return answer.status != HTTPStatus.NOT_FOUND
+
+    async def ipfs_hash(self, chain_task_id: str) -> str | None:
+        """Return where on IPFS the result of the task is, None when it is not."""
+        answer = await self._ask("GET", f"/v1/results/{chain_task_id}/ipfshash")
+        if answer.status == HTTPStatus.NOT_FOUND or not answer.text:
+            return None
+        # It goes on-chain in a link: nothing but a hash may stand there.
+        if not _HASH.fullmatch(answer.text):
+            raise Unavailable(f"result proxy {self.url} gave something else than a hash")
+        return answer.text
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        authorization: str = "",
+        headers: dict[str, str] | None = None,
+        **kwargs: Any,  # noqa: ANN401 - as httpx names them
+    ) -> Answer:
+        sent = {"Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}
+        if authorization:
+            sent["Authorization"] = authorization  # bare: this server knows no "Bearer"
+        try:
+            async with self.client.stream(
+                method, self.url.rstrip("/") + path, headers=sent, **kwargs
+            ) as response:
+                answer = Answer(response.status_code, await self._text(response))
+        except httpx.HTTPError as error:
+            fact = f"{type(error).__name__} {error}".rstrip()
+            raise Unavailable(f"result proxy {self.url}: {fact}") from error
+        except httpx.InvalidURL as error:
+            raise Rejected(f"result proxy {self.url!r} is not a URL: {error}") from error
+        self._check(f"{method} {path}", answer)
+        return answer
+
+    async def _text(self, response: httpx.Response) -> str:
+        """Read the answer as it was sent; decompressed, a short one could fill the memory."""
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > LONGEST_ANSWER:
+                raise Unavailable(f"result proxy {self.url} answers without an end")
+        return body.decode("utf-8", "replace").strip()
+
+    def _check(self, request: str, answer: Answer) -> None:
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            raise Unauthorized(f"result proxy {self.url} refused {request}: 401")
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise Unavailable(f"result proxy {self.url} answered {request}: {answer.status}")
+        found = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
+        if not found and not (answer.status == HTTPStatus.NOT_FOUND and _may_miss(request)):
+            raise Rejected(f"result proxy {self.url} refused {request}: {answer.status}")
+
+
+def _may_miss(request: str) -> bool:
+    """404 is an answer to a question, and a wrong address when something is handed over."""
+    return not request.startswith("POST") and "/v1/results/" in request
