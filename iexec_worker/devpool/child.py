@@ -1,0 +1,86 @@
+"""Processes that live as long as a scope, and are awaited by what they do."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import trio
+from attrs import frozen
+
+from iexec_worker.errors import Fatal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from pathlib import Path
+
+#: Between two looks whether a process serves: short against any start-up, long against a look.
+_LOOK_EVERY: Final = 0.02
+
+#: The end of a log that is worth showing, in characters.
+_TAIL: Final = 2_000
+
+
+@frozen
+class Child:
+    """A running process; what it prints goes to *log*."""
+
+    name: str
+    process: trio.Process
+    log: Path
+
+    async def serving(self, probe: Callable[[], Awaitable[bool]], *, limit: float) -> None:
+        """
+        Wait until *probe* says True, at most *limit* seconds.
+
+        Raises Fatal with the end of the log if the process ends before, or takes longer.
+        """
+        with trio.move_on_after(limit):
+            while not await probe():
+                if self.process.poll() is not None:
+                    raise Fatal(f"{self.name} ended with status {self._status}: {self.tail()}")
+                await trio.sleep(_LOOK_EVERY)
+            return
+        raise Fatal(f"{self.name} did not serve within {limit:g} s: {self.tail()}")
+
+    @property
+    def _status(self) -> int | None:
+        return self.process.returncode
+
+    def tail(self) -> str:
+        """The end of the log, with its place."""
+        text = self.log.read_text(errors="replace")[-_TAIL:].strip()
+        return f"{text or 'it printed nothing'} (log: {self.log})"
+
+
+@asynccontextmanager
+async def child(command: Sequence[str], *, log: Path, grace: float = 5.0) -> AsyncIterator[Child]:
+    """
+    Run *command* for the time of the scope, in a session of its own; *log* is written anew.
+
+    On leaving it gets SIGTERM, after *grace* seconds SIGKILL, and its end is awaited. A session of
+    its own keeps Ctrl-C from ending it before those that use it. Raises OSError if it cannot start.
+    """
+    with log.open("wb") as output:
+        process = await trio.lowlevel.open_process(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield Child(command[0].rpartition("/")[2], process, log)
+    finally:
+        await _end(process, grace)
+
+
+async def _end(process: trio.Process, grace: float) -> None:
+    # SIGKILL cannot be refused, so the shield ends at the latest soon after the grace.
+    with trio.CancelScope(shield=True):
+        process.terminate()
+        with trio.move_on_after(grace):
+            await process.wait()
+        process.kill()
+        await process.wait()
