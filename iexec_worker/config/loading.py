@@ -49,7 +49,7 @@ def load(environ: Mapping[str, str], *, cpu_count: int) -> Loaded:
     if problems:
         raise ConfigError(problems)
     return Loaded(
-        _config(groups, logins, cpu_count),
+        _config(groups, logins, _wallet(readings), cpu_count),
         _settings(readings, groups, cpu_count),
         (*_login_warnings(logins), *unknown.warnings(environ, _names(variables))),
     )
@@ -60,7 +60,13 @@ def load_wallet(environ: Mapping[str, str]) -> s.WalletFile:
     readings = [read(v, environ) for v in ALL if v.field.startswith("wallet.")]
     if problems := [reading.problem for reading in readings if reading.problem]:
         raise ConfigError(problems)
-    return s.WalletFile(**_by_section(readings)["wallet"])
+    return _wallet(readings)
+
+
+def _wallet(readings: Iterable[Reading]) -> s.WalletFile:
+    wallet = {r.variable.field: r for r in readings if r.variable.field.startswith("wallet.")}
+    path, password = wallet["wallet.path"], wallet["wallet.password"]
+    return s.WalletFile(path.value, password.value, password_given=password.given)
 
 
 def _registry_indices(environ: Mapping[str, str]) -> list[int]:
@@ -85,6 +91,7 @@ def _names(variables: Iterable[Any]) -> frozenset[str]:
 def _config(
     groups: Mapping[str, Mapping[str, Any]],
     logins: Mapping[int, Mapping[str, Any]],
+    wallet: s.WalletFile,
     cpu_count: int,
 ) -> s.Config:
     worker, docker, inputs = groups["worker"], groups["docker"], groups["inputs"]
@@ -92,7 +99,7 @@ def _config(
         worker=s.Worker(**{**worker, "cpu_count": worker["cpu_count"] or _spare(cpu_count)}),
         scheduler=_scheduler(**groups["scheduler"]),
         chain=s.Chain(**{**groups["chain"], "node_urls": groups["chain"]["node_urls"] or ()}),
-        wallet=s.WalletFile(**groups["wallet"]),
+        wallet=wallet,
         docker=s.Docker(
             **{**docker, "pull_min": min(docker["pull_min"], docker["pull_max"])},
             registries=tuple(_registries(logins)),

@@ -66,6 +66,8 @@ class WalletFile:
 
     path: Path
     password: Secret
+    #: False: *password* is the default, which everybody knows; fine to read with, not to create.
+    password_given: bool = False
 
 
 @frozen

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from typing import Final
-
 import pytest
-
-POOL: Final = "0x" + "aB" * 20
 
 
 @pytest.fixture
 def joined() -> dict[str, str]:
     """The least environment a worker starts with."""
-    return {"POOL_ADDRESS": POOL}
+    return {"POOL_ADDRESS": "0x" + "aB" * 20}

@@ -1,0 +1,40 @@
+"""What commands share: the configuration of this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from iexec_worker.config import Config, Loaded, WalletFile, load, load_wallet
+
+
+def loaded() -> Loaded:
+    """
+    Load the configuration from the environment; its warnings go to stderr.
+
+    Raises ConfigError, which the group prints.
+    """
+    # Not os.cpu_count(): a container or a cpuset may give this process fewer.
+    result = load(os.environ, cpu_count=len(os.sched_getaffinity(0)))
+    for warning in result.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return result
+
+
+def configuration() -> Config:
+    """Load as `loaded` does; the configuration alone."""
+    return loaded().config
+
+
+def wallet_file() -> WalletFile:
+    """Load where the wallet is, whatever else is not set yet."""
+    return load_wallet(os.environ)
+
+
+def log_format(config: Config) -> str:
+    """Return "console" or "json": as configured, or what suits where stderr goes."""
+    if config.telemetry.log_format != "auto":
+        return config.telemetry.log_format
+    return "console" if sys.stderr.isatty() else "json"
