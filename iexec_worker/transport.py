@@ -10,9 +10,11 @@ from iexec_worker import __version__
 from iexec_worker.config.hosts import is_direct, parse_bypass
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from iexec_worker.config import Proxies
+
+    Wrap = Callable[[httpx.AsyncBaseTransport, bool], httpx.AsyncBaseTransport]
 
 USER_AGENT: Final = f"iexec-worker/{__version__}"
 
@@ -21,17 +23,26 @@ _PROXIED_LIKE: Final = {"ws": "http", "wss": "https"}
 _PORTS: Final = {"http": 80, "https": 443}
 
 
+def _as_it_is(transport: httpx.AsyncBaseTransport, proxied: bool) -> httpx.AsyncBaseTransport:  # noqa: ARG001 - the default wraps nothing
+    return transport
+
+
 def make_client(
-    proxies: Proxies, *, timeout: httpx.Timeout | float, direct: Collection[str] = ()
+    proxies: Proxies,
+    *,
+    timeout: httpx.Timeout | float,
+    direct: Collection[str] = (),
+    wrap: Wrap = _as_it_is,
 ) -> httpx.AsyncClient:
     """
     Make a client that uses *proxies*, but none for loopback, `NO_PROXY` and *direct*.
 
-    *direct* has the syntax of `NO_PROXY`; *timeout* is in seconds. Nothing is read from the
-    environment. The caller closes the client.
+    *direct* has the syntax of `NO_PROXY`; *timeout* is in seconds. *wrap* gets each transport,
+    and whether it goes through a proxy, and returns the one to use: the guard of strangers' URLs
+    stands there. Nothing is read from the environment. The caller closes the client.
     """
     return httpx.AsyncClient(
-        transport=_Router(proxies, direct),
+        transport=_Router(proxies, direct, wrap),
         timeout=timeout,
         trust_env=False,
         headers={"User-Agent": USER_AGENT},
@@ -40,13 +51,13 @@ def make_client(
 
 class _Router(httpx.AsyncBaseTransport):
     # httpx's own `mounts` select by scheme, name and port; they know no networks.
-    def __init__(self, proxies: Proxies, direct: Collection[str]) -> None:
+    def __init__(self, proxies: Proxies, direct: Collection[str], wrap: Wrap) -> None:
         self._bypasses = tuple(parse_bypass(text) for text in (*proxies.no_proxy, *direct))
         # One TLS context: loading the root certificates is what is slow about a client.
         tls = httpx.create_ssl_context(trust_env=False)
-        self._direct = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
+        self._direct = wrap(httpx.AsyncHTTPTransport(verify=tls, trust_env=False), False)
         self._proxied = {
-            scheme: httpx.AsyncHTTPTransport(verify=tls, trust_env=False, proxy=proxy)
+            scheme: wrap(httpx.AsyncHTTPTransport(verify=tls, trust_env=False, proxy=proxy), True)
             for scheme, proxy in (("http", proxies.http), ("https", proxies.https))
             if proxy
         }
@@ -54,7 +65,7 @@ class _Router(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._way_to(request.url).handle_async_request(request)
 
-    def _way_to(self, url: httpx.URL) -> httpx.AsyncHTTPTransport:
+    def _way_to(self, url: httpx.URL) -> httpx.AsyncBaseTransport:
         scheme = _PROXIED_LIKE.get(url.scheme, url.scheme)
         proxied = self._proxied.get(scheme)
         port = url.port or _PORTS.get(scheme, 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import httpx
 import trio
@@ -104,10 +104,16 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         failure: httpx.TransportError = httpx.ConnectError("the name has no address")
         for address in await self._guard.addresses(request.url):
             try:
-                return await self._inner.handle_async_request(_pinned(request, address))
+                response = await self._inner.handle_async_request(_pinned(request, address))
+                return _forgotten(response)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failure = error
         raise failure
+
+    async def __aenter__(self) -> Self:
+        """Open the transport below."""
+        await self._inner.__aenter__()
+        return self
 
     async def aclose(self) -> None:
         """Close the transport below."""
@@ -120,7 +126,7 @@ class GuardedProxyTransport(GuardedTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Pass the request on as it is."""
         self._guard.check_name(request.url)
-        return await self._inner.handle_async_request(request)
+        return _forgotten(await self._inner.handle_async_request(request))
 
 
 def check_scheme(url: httpx.URL) -> None:
@@ -158,6 +164,12 @@ async def _resolve(host: str, port: int) -> tuple[str, ...]:
         raise httpx.ConnectError(f"{host} cannot be resolved: {error}") from error
     # `dict` keeps the resolver's order of preference.
     return tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+def _forgotten(response: httpx.Response) -> httpx.Response:
+    """*response* without cookies: the client would send them along for the next task."""
+    response.headers.pop("Set-Cookie", None)
+    return response
 
 
 def _pinned(request: httpx.Request, address: str) -> httpx.Request:
