@@ -1,0 +1,62 @@
+"""The transactions of a worker, ready to be signed. Sans-IO."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from iexec_worker.chain import abi
+from iexec_worker.chain.gas import CONTRIBUTE_GAS, REVEAL_GAS
+
+if TYPE_CHECKING:
+    from iexec_worker.model import Authorization
+
+
+@frozen
+class Call:
+    """
+    A call of the hub that is to become a transaction.
+
+    It has succeeded when the contract *to* logged *event_topic* for *task_id*. *digest* or
+    *result_hash* is what it shows of the result; *label* is for people.
+    """
+
+    to: str
+    data: str
+    gas: int
+    task_id: str
+    event_topic: str
+    label: str
+    result_hash: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.label} of task {self.task_id}"
+
+
+def contribute(
+    hub: str,
+    task_id: str,
+    result_hash: str,
+    result_seal: str,
+    *,
+    authorization: Authorization,
+    enclave_signature: str = "",
+) -> Call:
+    """Commit to a result; an empty *enclave_signature* is right for the zero challenge."""
+    data = abi.CONTRIBUTE.encode(
+        task_id,
+        result_hash,
+        result_seal,
+        authorization.enclave_challenge,
+        enclave_signature,
+        authorization.signature,
+    )
+    topic = abi.TASK_CONTRIBUTE
+    return Call(hub, data, CONTRIBUTE_GAS, task_id, topic, "contribute", result_hash)
+
+
+def reveal(hub: str, task_id: str, digest: str, result_hash: str) -> Call:
+    """Show the *digest* behind a contribution."""
+    data = abi.REVEAL.encode(task_id, digest)
+    return Call(hub, data, REVEAL_GAS, task_id, abi.TASK_REVEAL, "reveal", result_hash)
