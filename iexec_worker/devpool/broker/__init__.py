@@ -1,0 +1,1 @@
+"""The pool's notifications: STOMP over SockJS over HTTP."""

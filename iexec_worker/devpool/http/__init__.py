@@ -1,0 +1,1 @@
+"""What all HTTP services of the embedded pool share: serving, cutting wires, faults, the record."""

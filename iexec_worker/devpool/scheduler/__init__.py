@@ -1,0 +1,1 @@
+"""The scheduler of the embedded pool: what a worker meets of iexec-core."""
