@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import httpx
-from attrs import frozen
+from attrs import field, frozen
 
 from iexec_worker.devpool.child import Child, child
 from iexec_worker.devpool.rpc import Rpc
@@ -41,10 +41,11 @@ class Node:
     keys: tuple[str, ...]
     rpc: Rpc
     child: Child
+    _senders: dict[str, Sender] = field(factory=dict, eq=False, repr=False)
 
     def sender(self, key: str) -> Sender:
-        """A sender for *key*; keep it: two for one key would take the same nonces."""
-        return Sender(self.rpc, key, self.chain_id)
+        """The one sender of *key*: two for one key would take the same nonces."""
+        return self._senders.setdefault(key, Sender(self.rpc, key, self.chain_id))
 
     async def mine(self, blocks: int = 1) -> None:
         """Mine blocks now, a second apart by their timestamps."""
@@ -73,10 +74,9 @@ class Node:
         await self.rpc.call("evm_setIntervalMining", 0)
 
     async def release(self, block_time: int = 1) -> None:
-        """Mine on demand again, and every *block_time* seconds."""
-        await self.rpc.call("evm_setIntervalMining", block_time)
-        await self.rpc.call("evm_setAutomine", True)
+        """Mine what waits, then every *block_time* seconds; anvil can not return to mining both."""
         await self.mine()
+        await self.rpc.call("evm_setIntervalMining", block_time)
 
 
 @asynccontextmanager
