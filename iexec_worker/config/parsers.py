@@ -180,13 +180,25 @@ def _bypass(text: str) -> str:
     return text.lower()
 
 
+def _exactly(text: str) -> str:
+    # What opens a way into the private network names it: no suffixes, no "everything".
+    _require(good=not text.startswith((".", "*")))
+    return _bypass(text)
+
+
+def _text(text: str) -> str:
+    # Bytes of the environment that are not UTF-8 arrive as surrogates, and fail where it is sent.
+    text.encode()
+    return text
+
+
 def _scone_level(text: str) -> str:
     _require(good=re.fullmatch(r"[0-7]|[a-z]+", text, re.IGNORECASE | re.ASCII))
     return text
 
 
-TEXT: Final = Parser("a text", str)
-SECRET: Final = Parser("a text", Secret, lambda _: "***")
+TEXT: Final = Parser("a text in UTF-8", _text)
+SECRET: Final = Parser("a text in UTF-8", lambda text: Secret(_text(text)), lambda _: "***")
 DECIMAL: Final = Parser("a number like 1.3, not below 0", _decimal)
 BOOLEAN: Final = Parser("true or false", _boolean)
 DURATION: Final = Parser("an ISO-8601 duration like PT5M", _duration)
@@ -219,5 +231,9 @@ HOSTS: Final = Parser(
     "host names, .suffixes, addresses (each may have :port) and networks like 10.0.0.0/8, "
     "comma-separated",
     lambda text: _listed(text, _bypass),
+)
+EXACT_HOSTS: Final = Parser(
+    "host names, addresses (each may have :port) and networks like 10.0.0.0/8, comma-separated",
+    lambda text: _listed(text, _exactly),
 )
 SCONE_LEVEL: Final = Parser("a number from 0 to 7 or a word like debug", _scone_level)

@@ -46,7 +46,7 @@ class Reading:
     def setting(self, note: str = "") -> Setting:
         """Return what a person may see of it."""
         shown = self.variable.parser.mask(self.text) if self.text else ""
-        return Setting(self.variable.name, shown, self.source, note)
+        return Setting(self.variable.name, _printable(shown), self.source, note)
 
 
 def read(variable: Variable, environ: Mapping[str, str]) -> Reading:
@@ -79,28 +79,33 @@ def _parsed(variable: Variable, text: str, source: str) -> Reading:
 
 
 def _complaint(variable: Variable, text: str, source: str) -> str:
-    shown = variable.parser.mask(text)
-    shown = shown if shown.isprintable() else ascii(shown)
+    shown = _printable(variable.parser.mask(text))
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
     origin = "" if source == "environment" else f" ({source})"
     return f"{variable.name}={shown}{origin}: expected {variable.parser.accepts}"
 
 
+def _printable(text: str) -> str:
+    # Line ends and colours would let a value pretend to be another line.
+    return text if text.isprintable() else ascii(text)
+
+
 def _read_file(variable: Variable, file: Path) -> Reading:
-    source, name = f"file {file}", f"{variable.name}_FILE"
+    shown, name = _printable(str(file)), f"{variable.name}_FILE"
+    source = f"file {shown}"
     try:
         with file.open("rb") as stream:
             content = stream.read(_LARGEST_SECRET + 1)
         text = content.decode()
     except (OSError, ValueError) as e:
         reason = e.strerror if isinstance(e, OSError) else "not text in UTF-8"
-        problem = f"{name}={file}: expected a readable text file ({reason})"
+        problem = f"{name}={shown}: expected a readable text file ({reason})"
         return Reading(variable, "", source, problem=problem)
     # Editors and `echo` end a file with a newline, which nobody means as part of a password.
     text = text.removesuffix("\n").removesuffix("\r")
     if not text or len(content) > _LARGEST_SECRET:
         fault = "it is too large" if text else "it is empty"
         return Reading(
-            variable, "", source, problem=f"{name}={file}: expected a file with a secret ({fault})"
+            variable, "", source, problem=f"{name}={shown}: expected a file with a secret ({fault})"
         )
     return _parsed(variable, text, source)

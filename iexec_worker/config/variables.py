@@ -210,7 +210,7 @@ OURS: Final = (
     V(
         "IEXEC_WORKER_ALLOWED_PRIVATE_HOSTS",
         "inputs.allow_private",
-        p.HOSTS,
+        p.EXACT_HOSTS,
         "",
         "private hosts and networks that inputs may be downloaded from",
     ),

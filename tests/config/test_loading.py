@@ -57,6 +57,12 @@ def test_a_problem_is_one_line_whatever_the_value_holds() -> None:
     assert len(problem) < 300
 
 
+def test_a_setting_is_one_line_whatever_the_value_holds() -> None:
+    settings = loaded(IEXEC_WORKER_WALLET_PATH="/a\nb\udcff").settings
+
+    assert all(setting.value_text.isprintable() for setting in settings)
+
+
 def test_values_of_real_deployments_work() -> None:
     config = loaded(
         IEXEC_DEVELOPER_LOGGER_ENABLED="True",

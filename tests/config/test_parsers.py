@@ -25,10 +25,13 @@ REFUSED: list[tuple[p.Parser, list[str]]] = [
     (p.SERVICE, ["http://core:0", "http://[::1"]),
     (p.HOST, ["http://core", "core:1", "a/b", "", "::zz"]),
     (p.HOSTS, ["10.0.0.0/99", "http://a", "a b", "a;b", "a:b", "a:0", "a:1:2", "a:70000"]),
+    (p.EXACT_HOSTS, ["*", ".corp.example", "*.corp.example", "a b"]),
     (p.IP, ["localhost", "300.1.1.1"]),
     (p.ENGINE, ["/var/run/docker.sock", "ftp://x", "unix://"]),
     (p.NAME, ["a b", "../a", "-a", "", "é"]),
     (p.FOLDER, ["rel/ative", "/a:b", "~"]),
+    (p.TEXT, ["\udcff"]),
+    (p.SECRET, ["\udcff"]),
     (p.SCONE_LEVEL, ["8", "-1", "de bug"]),
 ]
 
