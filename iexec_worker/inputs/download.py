@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import httpx
 import trio
@@ -15,7 +15,7 @@ from iexec_worker.inputs.guard import check_scheme, shown
 from iexec_worker.inputs.partial import RESERVE, partial_file
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 CHUNK: Final = 1024**2
 """Bytes per write: large enough that the hop to a thread does not count."""
@@ -92,8 +92,7 @@ class Downloader:
         except Rejected as error:
             raise DownloadFailed(str(error)) from error
         except httpx.HTTPError as error:
-            fact = f"{type(error).__name__} {error}".rstrip()
-            raise Unavailable(f"{shown(target)} could not be fetched: {fact}") from error
+            raise Unavailable(f"{shown(target)} could not be fetched: {_fact(error)}") from error
         except OSError as error:
             raise DownloadFailed(f"{shown(target)} cannot be saved: {error}") from error
         raise Unavailable(
@@ -107,11 +106,12 @@ class Downloader:
             total = self._announced(response)
             with partial_file(path, self.limits.reserve) as file:
                 await trio.to_thread.run_sync(file.require, total or 0)
-                async for chunk in response.aiter_raw(CHUNK):
-                    if file.size + len(chunk) > self.limits.max_bytes:
-                        raise self._too_large()
-                    await trio.to_thread.run_sync(file.write, chunk)
-                    pace.advance(file.size, total)
+                async with aclosing(_raw(response)) as chunks:
+                    async for chunk in chunks:
+                        if file.size + len(chunk) > self.limits.max_bytes:
+                            raise self._too_large()
+                        await trio.to_thread.run_sync(file.write, chunk)
+                        pace.advance(file.size, total)
                 if not file.size:
                     raise DownloadFailed("the file is empty")
                 await trio.to_thread.run_sync(file.commit)
@@ -178,6 +178,19 @@ def _parse(text: str) -> httpx.URL:
     except Rejected as error:
         raise DownloadFailed(str(error)) from error
     return url
+
+
+def _raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """Stream the body undecoded; httpx declares less than it returns."""
+    return cast("AsyncGenerator[bytes, None]", response.aiter_raw(CHUNK))
+
+
+def _fact(error: BaseException) -> str:
+    """Say what went wrong; httpx's own errors may have no text, their causes have."""
+    kind = type(error).__name__
+    while not str(error) and error.__cause__ is not None:
+        error = error.__cause__
+    return f"{kind} {error}".rstrip()
 
 
 def _check_status(url: httpx.URL, response: httpx.Response) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import aclosing
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import httpx
 from attrs import frozen
@@ -13,6 +14,7 @@ from iexec_worker.errors import Rejected, Unauthorized, Unavailable
 from iexec_worker.results.body import upload_body
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from iexec_worker.model import Authorization
@@ -132,10 +134,13 @@ class ResultProxy:
     async def _text(self, response: httpx.Response) -> str:
         """Read the answer as it was sent; decompressed, a short one could fill the memory."""
         body = bytearray()
-        async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > LONGEST_ANSWER:
-                raise Unavailable(f"result proxy {self.url} answers without an end")
+        # httpx declares less than it returns.
+        raw = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+        async with aclosing(raw) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > LONGEST_ANSWER:
+                    raise Unavailable(f"result proxy {self.url} answers without an end")
         return body.decode("utf-8", "replace").strip()
 
     def _check(self, request: str, answer: Answer) -> None:
