@@ -1,0 +1,116 @@
+"""Serving an application with Hypercorn for as long as the worker lives."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+from attrs import frozen
+from hypercorn.config import Config, Sockets
+from hypercorn.trio import serve
+
+from iexec_worker.errors import Fatal
+
+if TYPE_CHECKING:
+    from quart_trio import QuartTrio
+
+
+@frozen
+class Limits:
+    """
+    What one client may take, and how long a stop may take.
+
+    *keep_alive*: seconds a connection may be idle, and a request's head may take to arrive.
+    *send*: seconds a client may leave an answer unread. *grace*: seconds that requests under
+    way have when the server stops; the stop takes at most *grace* + *send* and a little.
+    """
+
+    head_bytes: int = 16 * 1024
+    keep_alive: float = 5.0
+    send: float = 5.0
+    grace: float = 3.0
+
+
+async def run(
+    app: QuartTrio,
+    *,
+    bind: str,
+    port: int,
+    limits: Limits = Limits(),
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """
+    Serve *app* at the address *bind* and *port*; 0 takes any free port.
+
+    Calls `started` with the URL once connections are accepted. Raises `Fatal` when the address
+    cannot be taken. Installs no signal handlers. When cancelled it accepts nothing more, lets
+    requests under way end within *limits*.grace, and only then ends.
+    """
+    stopped = trio.Event()
+    with _listen(bind, port, limits) as listener:
+        config = _config(listener, limits)
+        serving = trio.CancelScope(shield=True)
+        async with trio.open_nursery() as nursery:
+            try:
+                urls = await nursery.start(
+                    partial(_serve, app, config, serving, stopped),
+                )
+                task_status.started(urls[0])
+                await trio.sleep_forever()
+            finally:
+                # Hypercorn keeps to its own grace; the second more is for when it does not.
+                stopped.set()
+                serving.deadline = trio.current_time() + limits.grace + 1
+
+
+async def _serve(
+    app: QuartTrio,
+    config: Config,
+    scope: trio.CancelScope,
+    stopped: trio.Event,
+    *,
+    task_status: trio.TaskStatus[list[str]],
+) -> None:
+    with scope:
+        await serve(app, config, shutdown_trigger=stopped.wait, task_status=task_status)
+
+
+def _listen(bind: str, port: int, limits: Limits) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+    try:
+        listener = socket.create_server((bind, port), family=family)
+    except OSError as error:
+        raise Fatal(
+            f"cannot listen on {bind} port {port}: {error.strerror}; set IEXEC_WORKER_PORT to a "
+            "free port, or IEXEC_WORKER_BIND_ADDRESS to an address of this machine"
+        ) from error
+    # Hypercorn shields its sends. Connections inherit this: the kernel ends one whose peer
+    # leaves data unread for so long, so that a client who never reads cannot hold up a stop.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(limits.send * 1000))
+    return listener
+
+
+class _Listening(Config):
+    """A configuration whose socket is already there: its errors have been dealt with."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+
+    def create_sockets(self) -> Sockets:
+        return Sockets([], [self._listener], [])
+
+
+def _config(listener: socket.socket, limits: Limits) -> Config:
+    config = _Listening(listener)
+    # No access log. Errors go where all of the standard library's logging goes.
+    config.errorlog = logging.getLogger("hypercorn.error")
+    config.include_server_header = False
+    config.h11_max_incomplete_size = limits.head_bytes
+    config.keep_alive_timeout = limits.keep_alive
+    config.graceful_timeout = limits.grace
+    # The application has nothing to start or stop; these only bound a hang.
+    config.startup_timeout = config.shutdown_timeout = limits.grace
+    return config
