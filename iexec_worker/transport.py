@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 import httpx
+import trio
 
 from iexec_worker import __version__
 from iexec_worker.config.hosts import is_direct, parse_bypass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import AsyncIterator, Callable, Collection
 
     from iexec_worker.config import Proxies
 
@@ -47,6 +49,27 @@ def make_client(
         trust_env=False,
         headers={"User-Agent": USER_AGENT},
     )
+
+
+@asynccontextmanager
+async def raw_body(
+    response: httpx.Response, chunk_size: int | None = None
+) -> AsyncIterator[AsyncIterator[bytes]]:
+    """
+    Stream the body of *response* as it was sent; it may be left before its end.
+
+    Decompressed, a short body could be without an end.
+    """
+    chunks = response.aiter_raw(chunk_size)
+    try:
+        yield chunks
+    finally:
+        # httpx stacks half a dozen generators and closes only the outermost. Cancelled where it
+        # waits for bytes, the innermost unwinds them all; what came before that does not matter.
+        with suppress(httpx.HTTPError), trio.CancelScope() as scope:
+            scope.cancel()
+            async for _ in chunks:
+                pass
 
 
 class _Router(httpx.AsyncBaseTransport):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import httpx
 import trio
@@ -13,9 +13,10 @@ from attrs import frozen
 from iexec_worker.errors import DownloadFailed, Rejected, Unavailable
 from iexec_worker.inputs.guard import check_scheme, shown
 from iexec_worker.inputs.partial import RESERVE, partial_file
+from iexec_worker.transport import raw_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable
 
 CHUNK: Final = 1024**2
 """Bytes per write: large enough that the hop to a thread does not count."""
@@ -106,7 +107,7 @@ class Downloader:
             total = self._announced(response)
             with partial_file(path, self.limits.reserve) as file:
                 await trio.to_thread.run_sync(file.require, total or 0)
-                async with aclosing(_raw(response)) as chunks:
+                async with raw_body(response, CHUNK) as chunks:
                     async for chunk in chunks:
                         if file.size + len(chunk) > self.limits.max_bytes:
                             raise self._too_large()
@@ -178,11 +179,6 @@ def _parse(text: str) -> httpx.URL:
     except Rejected as error:
         raise DownloadFailed(str(error)) from error
     return url
-
-
-def _raw(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """Stream the body undecoded; httpx declares less than it returns."""
-    return cast("AsyncGenerator[bytes, None]", response.aiter_raw(CHUNK))
 
 
 def _fact(error: BaseException) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
+import httpx
 import trio
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from iexec_worker.model import Authorization
 
@@ -22,8 +23,8 @@ NO_SIGNATURE: Final = "0x" + 130 * "0"
 
 
 @frozen
-class UploadBody:
-    """*archive* is read from its begin, *size* bytes, once per iteration."""
+class UploadBody(httpx.AsyncByteStream):
+    """*archive* is read from its begin, *size* bytes, whenever the body is iterated."""
 
     archive: BinaryIO
     size: int
@@ -35,17 +36,39 @@ class UploadBody:
         """Bytes of the whole body."""
         return len(self.head) + (self.size + 2) // 3 * 4 + len(self.tail)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body. Holds one piece at a time."""
-        yield self.head
-        for offset in range(0, self.size, CHUNK):
-            wanted = min(CHUNK, self.size - offset)
-            yield await trio.to_thread.run_sync(self._encode, offset, wanted)
-        yield self.tail
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Iterate the body; one piece at a time is held."""
+        return _Pieces(self)
 
-    def _encode(self, offset: int, wanted: int) -> bytes:
-        self.archive.seek(offset)
-        return base64.b64encode(self.archive.read(wanted))
+
+class _Pieces:
+    # No generator: nothing is left to be closed when an upload is cut off.
+    def __init__(self, body: UploadBody) -> None:
+        self._archive = body.archive
+        self._plan = iter(_plan(body))
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = next(self._plan, None)
+        if piece is None:
+            raise StopAsyncIteration
+        if isinstance(piece, bytes):
+            return piece
+        return await trio.to_thread.run_sync(self._encode, piece)
+
+    def _encode(self, part: range) -> bytes:
+        self._archive.seek(part.start)
+        return base64.b64encode(self._archive.read(len(part)))
+
+
+def _plan(body: UploadBody) -> Iterator[bytes | range]:
+    """What to send: bytes as they are, ranges of the archive in base64."""
+    yield body.head
+    for start in range(0, body.size, CHUNK):
+        yield range(start, min(start + CHUNK, body.size))
+    yield body.tail
 
 
 def upload_body(archive: BinaryIO, ours: Authorization, digest: str) -> UploadBody:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from contextlib import aclosing
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 from attrs import frozen
 
 from iexec_worker.errors import Rejected, Unauthorized, Unavailable
 from iexec_worker.results.body import upload_body
+from iexec_worker.transport import raw_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from iexec_worker.model import Authorization
+    from iexec_worker.results.body import UploadBody
 
 LONGEST_ANSWER: Final = 64 * 1024
 """Bytes. Tokens and hashes are short; a requester may name any server as the proxy."""
@@ -81,14 +81,7 @@ class ResultProxy:
         """
         with archive.open("rb") as file:
             body = upload_body(file, ours, digest)
-            answer = await self._ask(
-                "POST",
-                "/v1/results",
-                authorization=token,
-                content=body.pieces(),
-                headers={"Content-Type": "application/json", "Content-Length": str(body.length)},
-                timeout=httpx.Timeout(60.0, read=STORED_WITHIN),
-            )
+            answer = await self._ask("POST", "/v1/results", authorization=token, upload=body)
         return answer.text
 
     async def exists(self, token: str, chain_task_id: str) -> bool:
@@ -112,17 +105,16 @@ class ResultProxy:
         path: str,
         *,
         authorization: str = "",
-        headers: dict[str, str] | None = None,
-        **kwargs: Any,  # noqa: ANN401 - as httpx names them
+        json: dict[str, Any] | None = None,
+        upload: UploadBody | None = None,
     ) -> Answer:
-        sent = {"Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}
-        if authorization:
-            sent["Authorization"] = authorization  # bare: this server knows no "Bearer"
         try:
-            async with self.client.stream(
-                method, self.url.rstrip("/") + path, headers=sent, **kwargs
-            ) as response:
+            request = self._request(method, path, authorization, json, upload)
+            response = await self.client.send(request, stream=True)
+            try:
                 answer = Answer(response.status_code, await self._text(response))
+            finally:
+                await response.aclose()
         except httpx.HTTPError as error:
             fact = f"{type(error).__name__} {error}".rstrip()
             raise Unavailable(f"result proxy {self.url}: {fact}") from error
@@ -131,12 +123,32 @@ class ResultProxy:
         self._check(f"{method} {path}", answer)
         return answer
 
+    def _request(
+        self,
+        method: str,
+        path: str,
+        authorization: str,
+        json: dict[str, Any] | None,
+        upload: UploadBody | None,
+    ) -> httpx.Request:
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        if authorization:
+            headers["Authorization"] = authorization  # bare: this server knows no "Bearer"
+        url = self.url.rstrip("/") + path
+        if upload is None:
+            return self.client.build_request(method, url, headers=headers, json=json)
+        headers |= {"Content-Type": "application/json", "Content-Length": str(upload.length)}
+        timeout = httpx.Timeout(60.0, read=STORED_WITHIN)
+        request = self.client.build_request(method, url, headers=headers, timeout=timeout)
+        # Given as `content` it would be wrapped in a generator, which an upload that is cut off
+        # leaves to the garbage collector.
+        request.stream = upload
+        return request
+
     async def _text(self, response: httpx.Response) -> str:
         """Read the answer as it was sent; decompressed, a short one could fill the memory."""
         body = bytearray()
-        # httpx declares less than it returns.
-        raw = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
-        async with aclosing(raw) as chunks:
+        async with raw_body(response) as chunks:
             async for chunk in chunks:
                 body += chunk
                 if len(body) > LONGEST_ANSWER:
