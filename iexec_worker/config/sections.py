@@ -133,10 +133,15 @@ class Telemetry:
 
 @frozen
 class Supervision:
-    """A part of the tree may fail *restarts* times within *period* seconds."""
+    """
+    A part of the tree may fail *restarts* times within *period* seconds.
+
+    *drain_timeout*: seconds that replicates have to end after SIGTERM.
+    """
 
     restarts: int
     period: float
+    drain_timeout: float
 
 
 @frozen

@@ -244,6 +244,13 @@ OURS: Final = (
         "the restart period; a part that was well for this long starts counting afresh",
     ),
     V(
+        "IEXEC_WORKER_DRAIN_TIMEOUT",
+        "supervision.drain_timeout",
+        p.SPAN,
+        "PT10M",
+        "time that tasks have to end after SIGTERM; what is left then goes on after a restart",
+    ),
+    V(
         "IEXEC_WORKER_LOG_LEVEL",
         "telemetry.log_level",
         p.choice("debug", "info", "warning", "error"),

@@ -1,0 +1,191 @@
+"""From clients and terms to a member: where every part is given what it works with."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from iexec_worker.chain.blocks import BlockWatch
+from iexec_worker.chain.commitments import login_hash
+from iexec_worker.chain.flight import Route
+from iexec_worker.chain.gas import GasRules
+from iexec_worker.chain.hub import Hub
+from iexec_worker.chain.provider import NodeProvider
+from iexec_worker.chain.transactions import Transactions
+from iexec_worker.engine.containers import Containers
+from iexec_worker.engine.images import Images
+from iexec_worker.inputs.download import Downloader, Limits
+from iexec_worker.inputs.files import InputFiles
+from iexec_worker.membership import join
+from iexec_worker.membership.member import Member
+from iexec_worker.membership.obstacles import Obstacles
+from iexec_worker.replicates.credibility import Credibility
+from iexec_worker.replicates.journal import Journal
+from iexec_worker.replicates.replicate import Surroundings
+from iexec_worker.replicates.steps import Steps
+from iexec_worker.results.proxy import ResultProxy
+from iexec_worker.scheduler.api import SchedulerApi
+from iexec_worker.scheduler.link import Link
+from iexec_worker.scheduler.session import Session
+from iexec_worker.scheduler.subscriptions import Subscriptions
+from iexec_worker.stages.complete import complete
+from iexec_worker.stages.compute import Compute
+from iexec_worker.stages.conditions import Conditions
+from iexec_worker.stages.contribute import Contribute
+from iexec_worker.stages.developer_log import DeveloperLog
+from iexec_worker.stages.download_app import DownloadApp
+from iexec_worker.stages.download_data import DownloadData
+from iexec_worker.stages.fallback import Fallback
+from iexec_worker.stages.post_compute import PostCompute
+from iexec_worker.stages.reveal import Reveal
+from iexec_worker.stages.sending import Sending
+from iexec_worker.stages.start import Start
+from iexec_worker.stages.upload import Upload
+from iexec_worker.wire import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import httpx
+    import trio
+
+    from iexec_worker.app.clients import Clients
+    from iexec_worker.chain.wallet import Wallet
+    from iexec_worker.config import Config
+    from iexec_worker.membership.join import Terms
+    from iexec_worker.model import WorkerModel
+    from iexec_worker.replicates.slots import Slots
+    from iexec_worker.stages.task import Stage
+    from iexec_worker.telemetry.durations import Durations
+    from iexec_worker.telemetry.prometheus import Metrics
+
+
+@frozen
+class Identity:
+    """What stays the same for the whole life of the process."""
+
+    config: Config
+    wallet: Wallet
+    clients: Clients
+    durations: Durations
+    metrics: Metrics
+    slots: Slots
+    draining: trio.Event
+
+
+@frozen
+class Chain:
+    """The parts that know the chain; *blocks* and *transactions* have to be run."""
+
+    provider: NodeProvider
+    blocks: BlockWatch
+    hub: Hub
+    transactions: Transactions
+    rules: GasRules
+
+
+def api_of(own: Identity) -> SchedulerApi:
+    """The pool's REST interface."""
+    return SchedulerApi(own.clients.pool, own.config.scheduler.url)
+
+
+def build_chain(own: Identity, terms: Terms, client: httpx.AsyncClient) -> Chain:
+    """Build what talks to the chain that *terms* name, through *client*."""
+    urls = own.config.chain.node_urls or (terms.chain.node_url,)
+    provider = NodeProvider(client, urls)
+    blocks = BlockWatch(provider, terms.chain.block_time)
+    rules = GasRules(
+        own.config.chain.gas_price_multiplier,
+        own.config.chain.gas_price_cap,
+        terms.chain.sidechain,
+    )
+    hub = Hub(provider, terms.chain.hub_address, own.wallet.address, blocks.next)
+    route = Route(provider, own.wallet, blocks, rules, terms.chain.chain_id, terms.chain.block_time)
+    return Chain(provider, blocks, hub, Transactions(route, hub, _counter(own.metrics)), rules)
+
+
+def _counter(metrics: Metrics) -> Callable[[bool], None]:
+    def count(succeeded: bool) -> None:
+        metrics.poco_transactions.labels("success" if succeeded else "failure").inc()
+
+    return count
+
+
+def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) -> Member:
+    """Build a membership of the pool with these *terms*."""
+    config, address = own.config, own.wallet.address
+    api = api_of(own)
+    session = Session(api, address, lambda text: own.wallet.sign_hash(login_hash(text)))
+    subscriptions = Subscriptions()
+    conditions = Conditions(chain.hub, address, config.scheduler.pool_address, time.time)
+    credibility = Credibility(conditions, session, chain.blocks)
+    stages = _stages(own, terms, chain, conditions)
+    return Member(
+        terms=terms,
+        ask_terms=partial(join.ask, api, own.clients.pool, config.scheduler.pool_address),
+        session=session,
+        link=Link(own.clients.pool, config.scheduler.url, address, subscriptions, session.gate),
+        model=model,
+        around=Surroundings(
+            steps=Steps(stages, session, credibility, time.time),
+            credibility=credibility,
+            conditions=conditions,
+            hub=chain.hub,
+            blocks=chain.blocks,
+            subscriptions=subscriptions,
+            journal=Journal(config.worker.tasks_dir),
+            slots=own.slots,
+            now=time.time,
+        ),
+        obstacles=Obstacles(chain.hub, chain.blocks, chain.rules, own.draining),
+        lost_after=config.scheduler.lost_after,
+        drain_timeout=config.supervision.drain_timeout,
+    )
+
+
+def _stages(
+    own: Identity, terms: Terms, chain: Chain, conditions: Conditions
+) -> Mapping[Action, Stage]:
+    """Give every stage of a standard task its clients, once."""
+    config, clients, address = own.config, own.clients, own.wallet.address
+    images = Images(clients.engine, config.docker.registries, config.docker.pull_stall)
+    containers = Containers(clients.engine)
+    sending = Sending(chain.transactions, chain.blocks)
+    post_compute = PostCompute()
+    fallback = Fallback(post_compute, terms.version)
+    downloader = Downloader(clients.strangers, Limits(config.inputs.max_bytes))
+
+    def proxy_at(url: str) -> ResultProxy:
+        # The pool's own proxy may be on a private network; one a requester names may not.
+        trusted = url == terms.config.result_proxy_url
+        return ResultProxy(clients.pool if trusted else clients.strangers, url)
+
+    return {
+        Action.PLEASE_START: Start(conditions),
+        Action.PLEASE_DOWNLOAD_APP: DownloadApp(
+            conditions, images, fallback, config.docker.pull_min, config.docker.pull_max
+        ),
+        Action.PLEASE_DOWNLOAD_DATA: DownloadData(
+            conditions, InputFiles(downloader, config.inputs.ipfs_gateways), fallback
+        ),
+        Action.PLEASE_COMPUTE: Compute(
+            conditions,
+            images,
+            containers,
+            post_compute,
+            own.durations,
+            DeveloperLog(config.worker.developer_logger),
+            config.worker.name,
+            address,
+            config.worker.gpu_enabled,
+        ),
+        Action.PLEASE_CONTRIBUTE: Contribute(conditions, chain.hub, sending, address),
+        Action.PLEASE_REVEAL: Reveal(
+            conditions, chain.hub, sending, chain.blocks, address, time.time
+        ),
+        Action.PLEASE_UPLOAD: Upload(own.wallet, proxy_at, terms.config.result_proxy_url),
+        Action.PLEASE_COMPLETE: complete,
+    }

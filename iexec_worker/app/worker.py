@@ -1,0 +1,193 @@
+"""The root of the supervision tree."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import structlog
+import trio
+from attrs import define, field
+
+from iexec_worker.app import signals
+from iexec_worker.app.assembly import Identity, api_of, build_chain, build_member
+from iexec_worker.app.clients import Clients, open_clients
+from iexec_worker.app.machine import worker_model
+from iexec_worker.app.readiness import Readiness
+from iexec_worker.app.watches import EngineWatch, count_transactions
+from iexec_worker.chain.wallet import Wallet
+from iexec_worker.errors import Fatal
+from iexec_worker.membership import join, membership
+from iexec_worker.replicates.slots import Slots
+from iexec_worker.server import serve
+from iexec_worker.server.app import make_app
+from iexec_worker.server.view import View
+from iexec_worker.supervise import FOREVER, Intensity, Policy, Restart, only, supervise
+from iexec_worker.telemetry import logs
+from iexec_worker.telemetry.durations import Durations
+from iexec_worker.telemetry.prometheus import Metrics
+from iexec_worker.telemetry.tree import Node, State
+
+if TYPE_CHECKING:
+    from iexec_worker.app.assembly import Chain
+    from iexec_worker.config import Config
+    from iexec_worker.membership.attendance import Attendance
+    from iexec_worker.membership.join import Terms
+    from iexec_worker.membership.member import Member
+    from iexec_worker.telemetry.redaction import Redactor
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+async def run(
+    config: Config,
+    log_format: str,
+    *,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """
+    Be a worker until drained or stopped; started with the URL of its HTTP server.
+
+    Raises `Fatal` for what only a person can mend, `Escalated` when a part fails too often.
+    """
+    redactor = logs.configure(config.telemetry.log_level, log_format, config.secrets)
+    wallet = await trio.to_thread.run_sync(
+        Wallet.decrypt, config.wallet.path, config.wallet.password
+    )
+    log.info("worker starts", name=config.worker.name, wallet=wallet.address)
+    async with open_clients(config) as clients:
+        root = Root(config, wallet, clients, redactor)
+        try:
+            await root.run(task_status=task_status)
+        except* Fatal as group:
+            raise only(group)  # noqa: B904 - the same error without its wrapping
+    log.info("worker ends")
+
+
+@define(eq=False)
+class Root:
+    """
+    Opens the tree.
+
+        worker
+        ├── signals, server, engine    there before any pool is
+        └── member                     made anew, as one piece, for every other set of terms
+            ├── blocks, transactions, wallet
+            └── membership             session, replicates
+    """
+
+    config: Config
+    wallet: Wallet
+    clients: Clients
+    redactor: Redactor
+    node: Node = field(factory=lambda: Node("worker"))
+    draining: trio.Event = field(factory=trio.Event)
+    _own: Identity = field(init=False)
+    _ready: Readiness = field(init=False)
+
+    async def run(self, *, task_status: trio.TaskStatus[str]) -> None:
+        """Run all parts; ends when the membership has been drained."""
+        durations = Durations(self.config.telemetry.metrics_window)
+        metrics = Metrics(self.wallet.address, durations, self.node)
+        slots = Slots(self.config.worker.slots)
+        metrics.slots.set(slots.total)
+        metrics.slots_used.set_function(lambda: slots.used)
+        self._own = Identity(
+            self.config, self.wallet, self.clients, durations, metrics, slots, self.draining
+        )
+        with (
+            self.node.child("server") as server,
+            self.node.child("engine") as engine,
+            self.node.child("member") as member,
+        ):
+            watch = EngineWatch(self.clients.engine, engine)
+            self._ready = Readiness(watch, self.draining)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(signals.run, self.draining.set, nursery.cancel_scope.cancel)
+                nursery.start_soon(supervise, watch.run, engine, FOREVER)
+                url = await nursery.start(supervise, self._server(), server, self._policy)
+                log.info("serving", url=url)
+                self.node.enter(State.RUNNING)
+                task_status.started(url)
+                await supervise(self._member(member), member, MEMBER)
+                nursery.cancel_scope.cancel()
+
+    @property
+    def _policy(self) -> Policy:
+        settings = self.config.supervision
+        return Policy(intensity=Intensity(settings.restarts, settings.period))
+
+    def _server(self) -> Any:  # noqa: ANN401 - a Service
+        view = View(
+            root=self.node,
+            durations=self._own.durations,
+            metrics=self._own.metrics,
+            alive=lambda: True,
+            readiness=self._ready,
+            redact=self.redactor.value,
+        )
+        worker = self.config.worker
+        return partial(serve.run, make_app(view), bind=worker.bind, port=worker.port)
+
+    def _member(self, node: Node) -> Any:  # noqa: ANN401 - a Service
+        async def one(*, task_status: trio.TaskStatus[None]) -> None:
+            node.doing = f"asking the scheduler at {self.config.scheduler.url}"
+            terms = await join.ask(
+                api_of(self._own), self.clients.pool, self.config.scheduler.pool_address
+            )
+            host = httpx.URL(terms.chain.node_url).host
+            async with self.clients.node(host) as client:
+                chain = build_chain(self._own, terms, client)
+                node.doing = f"asking the node at {chain.provider.host}"
+                await check_chain(chain, terms)
+                model = worker_model(self.config, self.wallet.address)
+                member = build_member(self._own, terms, chain, model)
+                await self._hold(node, chain, member, task_status)
+
+        return one
+
+    async def _hold(
+        self, node: Node, chain: Chain, member: Member, task_status: trio.TaskStatus[None]
+    ) -> None:
+        own = self._own
+        own.metrics.chain_block_latest.set_function(
+            lambda: chain.blocks.latest.number if chain.blocks.latest else 0
+        )
+        self._ready.obstacles = member.obstacles
+        node.doing = f"member of {member.terms.config.pool_address}"
+        with (
+            node.child("blocks") as blocks,
+            node.child("transactions") as transactions,
+            node.child("wallet") as wallet,
+            node.child("membership") as held,
+        ):
+            async with trio.open_nursery() as nursery:
+                run_blocks = partial(chain.blocks.run, blocks)
+                await nursery.start(supervise, run_blocks, blocks, self._policy)
+                run_writer = partial(chain.transactions.run, transactions)
+                nursery.start_soon(supervise, run_writer, transactions, self._policy)
+                count = partial(count_transactions, chain.hub, own.metrics)
+                nursery.start_soon(supervise, count, wallet, self._policy)
+                task_status.started()
+                held.enter(State.RUNNING)
+                await membership.run(member, held, self._seat)
+                nursery.cancel_scope.cancel()
+
+    def _seat(self, attendance: Attendance) -> None:
+        self._ready.attendance = attendance
+
+
+#: Pool, config server and node may be away when the worker starts, or change: for ever again.
+#: It returns when it was drained.
+MEMBER = Policy(Restart.TRANSIENT, FOREVER.intensity)
+
+
+async def check_chain(chain: Chain, terms: Terms) -> None:
+    """Raise `Fatal` when the node is of another chain than the pool, `Unavailable` without one."""
+    found = int(await chain.provider.call("eth_chainId"), 16)
+    if found != terms.chain.chain_id:
+        raise Fatal(
+            f"the node at {chain.provider.host} is of chain {found}, the pool works on chain "
+            f"{terms.chain.chain_id}: correct IEXEC_WORKER_OVERRIDE_BLOCKCHAIN_NODE_ADDRESS"
+        )

@@ -1,0 +1,140 @@
+"""One session with the pool: join, then heartbeat, link and intake until it is lost."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+from attrs import define
+
+from iexec_worker.errors import SessionLost, WorkerError
+from iexec_worker.membership.intake import Intake
+from iexec_worker.scheduler import heartbeat
+from iexec_worker.supervise import FOREVER, supervise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iexec_worker.membership.member import Member
+    from iexec_worker.replicates.group import Replicates
+    from iexec_worker.supervise import Service
+    from iexec_worker.telemetry.tree import Node
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+class TermsChanged(WorkerError):
+    """Raised when pool or chain are not what this worker was built for: build it anew."""
+
+
+@define(eq=False)
+class Attendance:
+    """
+    Sessions of *member*, one at a time.
+
+        session          its scope's deadline is pushed on by every good ping
+        ├── heartbeat
+        └── link         what it carries is asked for again after every reconnect
+            └── intake   asks for work only while the pool can reach us
+
+    *trouble* says why there is no session now, empty while there is one.
+    """
+
+    member: Member
+    replicates: Replicates
+    node: Node
+    trouble: str = "not registered yet"
+    _ping_id: str = ""
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """
+        Hold one session. Raises `SessionLost`, what joining raises, or `TermsChanged`.
+
+        Cancelling it leaves the replicates alone: what they tell is held back.
+        """
+        try:
+            await self._join()
+            await self._hold(task_status)
+        except WorkerError as error:
+            self.trouble = str(error)
+            raise
+
+    async def _join(self) -> None:
+        self.node.doing = "joining the pool"
+        terms = await self.member.ask_terms()
+        if terms != self.member.terms:
+            raise TermsChanged("the pool's configuration has changed: starting over with it")
+        await self.member.session.register(self.member.model)
+        self._ping_id = ""
+
+    async def _hold(self, task_status: trio.TaskStatus[None]) -> None:
+        patience = self.member.lost_after * heartbeat.PERIOD
+        other_id, other_ids = trio.open_memory_channel[None](1)
+        with trio.CancelScope() as scope:
+
+            def alive(ping_id: str) -> None:
+                scope.deadline = trio.current_time() + patience
+                self._ping_id = self._ping_id or ping_id
+                if ping_id != self._ping_id:
+                    with suppress(trio.WouldBlock):
+                        other_id.send_nowait(None)
+
+            scope.deadline = trio.current_time() + patience
+            async with trio.open_nursery() as nursery:
+                with self.node.child("heartbeat") as beat, self.node.child("link") as link:
+                    nursery.start_soon(supervise, self._heartbeat(alive, beat), beat, FOREVER)
+                    nursery.start_soon(supervise, self._linked(link), link, FOREVER)
+                    self.node.doing = "registered"
+                    self.trouble = ""
+                    log.info("registered", pool=self.member.terms.config.pool_address)
+                    task_status.started()
+                    await self._until_reconfigured(other_ids)
+        raise SessionLost(
+            f"{self.member.lost_after} pings in a row had no answer: the scheduler is lost; "
+            "computations go on, their news is held back"
+        )
+
+    def _heartbeat(self, alive: Callable[[str], None], node: Node) -> Service:
+        async def run(*, task_status: trio.TaskStatus[None]) -> None:
+            task_status.started()
+            node.doing = f"a ping every {heartbeat.PERIOD:g} s"
+            await heartbeat.run(self.member.session, on_ping=alive)
+
+        return run
+
+    def _linked(self, node: Node) -> Service:
+        async def run(*, task_status: trio.TaskStatus[None]) -> None:
+            async with trio.open_nursery() as nursery:
+                node.doing = "connecting"
+                await nursery.start(self.member.link.run)
+                node.doing = f"notifications come through {self.member.link.transport}"
+                block = await self.member.around.blocks.current()
+                wanted = await self.member.session.interrupted(block.number)
+                await self.replicates.recover(wanted)
+                task_status.started()
+                with node.child("intake") as intake:
+                    await supervise(self._intake(intake).run, intake, FOREVER)
+
+        return run
+
+    def _intake(self, node: Node) -> Intake:
+        member = self.member
+        return Intake(
+            member.session,
+            member.around.slots,
+            self.replicates,
+            member.around.blocks,
+            member.obstacles,
+            member.terms.config.ask_period,
+            node,
+        )
+
+    async def _until_reconfigured(self, other_ids: trio.MemoryReceiveChannel[None]) -> None:
+        """Wait until the pool has another configuration and counts nothing of ours as computing."""
+        async for _ in other_ids:
+            computing = await self.member.session.computing()
+            if not computing:
+                raise SessionLost("the scheduler has another configuration: joining again")
+            self.node.doing = f"new configuration waits for {len(computing)} computing tasks"

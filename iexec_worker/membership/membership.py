@@ -1,0 +1,49 @@
+"""Membership: one session with the pool after the other; the replicates outlive them all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from iexec_worker.membership.attendance import Attendance, TermsChanged
+from iexec_worker.replicates.group import Replicates
+from iexec_worker.supervise import FOREVER, Policy, Restart, supervise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iexec_worker.membership.member import Member
+    from iexec_worker.telemetry.tree import Node
+
+#: A session is made again for ever; only other terms are for the level above.
+SESSION: Final = Policy(
+    Restart.PERMANENT, FOREVER.intensity, through=(*FOREVER.through, TermsChanged)
+)
+
+
+async def run(
+    member: Member,
+    node: Node,
+    seat: Callable[[Attendance], None],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """
+    Keep the membership until drained; *seat* is given what readiness asks.
+
+    The end has the order of the nesting: intake stops when draining is set, then the
+    replicates end, or are parked after the drain time-out, and heartbeat and link end last.
+    """
+    with node.child("session") as session, node.child("replicates") as replicates:
+        async with trio.open_nursery() as services:
+            async with trio.open_nursery() as nursery:
+                group = Replicates(member.around, nursery, replicates)
+                await group.resume()
+                attendance = Attendance(member, group, session)
+                seat(attendance)
+                services.start_soon(supervise, attendance.run, session, SESSION)
+                task_status.started()
+                await member.obstacles.draining.wait()
+                nursery.cancel_scope.deadline = trio.current_time() + member.drain_timeout
+            services.cancel_scope.cancel()

@@ -1,0 +1,64 @@
+"""Why no work may be taken now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from attrs import define
+
+from iexec_worker.chain.gas import FEW_TRANSACTIONS
+from iexec_worker.errors import Unavailable
+
+if TYPE_CHECKING:
+    import trio
+
+    from iexec_worker.chain.blocks import BlockWatch
+    from iexec_worker.chain.gas import GasRules
+    from iexec_worker.chain.hub import Hub
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+@define(eq=False)
+class Obstacles:
+    """
+    Looks at what must hold before a task may be taken. *draining* is set once, at the end.
+
+    *gas* is the last finding about gas, for readiness; empty when there is enough.
+    """
+
+    hub: Hub
+    blocks: BlockWatch
+    rules: GasRules
+    draining: trio.Event
+    gas: str = ""
+    _warned_at: int | None = None
+
+    async def __call__(self) -> str:
+        """Say what is in the way, in one line; empty when nothing is."""
+        if self.draining.is_set():
+            return "draining: no new work is taken"
+        if self.blocks.trouble:
+            return self.blocks.trouble
+        try:
+            balance = await self.hub.balance(self.hub.wallet)
+        except Unavailable as error:
+            return str(error)
+        self.gas = self._gas(balance)
+        return self.gas
+
+    def _gas(self, balance: int) -> str:
+        left = self.rules.left(balance)
+        if left is None or left >= FEW_TRANSACTIONS:
+            self._warned_at = None
+            return ""
+        if left < 1:
+            return (
+                f"out of gas: {balance} wei do not pay for one transaction; send native tokens "
+                f"to {self.hub.wallet}"
+            )
+        if self._warned_at != left:
+            self._warned_at = left
+            log.warning("gas runs low", transactions_left=left, wallet=self.hub.wallet)
+        return ""

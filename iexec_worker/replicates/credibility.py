@@ -1,0 +1,119 @@
+"""Which notifications of the topic are to be believed: anyone who reaches the pool can publish."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from iexec_worker.model import ContributionStatus, TaskStatus
+from iexec_worker.wire import Action, Cause, Status
+
+if TYPE_CHECKING:
+    from iexec_worker.chain.blocks import BlockWatch
+    from iexec_worker.scheduler.session import Session
+    from iexec_worker.stages.conditions import Conditions, Standing
+    from iexec_worker.stages.task import Task
+
+#: The only actions a pool publishes; the others come as answers to our own requests.
+PUBLISHED: Final = frozenset(
+    {Action.PLEASE_REVEAL, Action.PLEASE_UPLOAD, Action.PLEASE_COMPLETE, Action.PLEASE_ABORT}
+)
+
+
+@frozen
+class Credibility:
+    """Holds what the topic says against the chain and the pool's REST interface."""
+
+    conditions: Conditions
+    session: Session
+    blocks: BlockWatch
+
+    async def doubt(self, task: Task, action: Action) -> str:
+        """
+        Say why *action* is not believed now; empty when it is.
+
+        Raises `Unavailable` when the chain cannot be asked.
+        """
+        if action not in PUBLISHED:
+            return "the pool never publishes this"
+        standing = await self.conditions.standing(task)
+        if action is Action.PLEASE_ABORT:
+            return await self._abort_doubt(task, standing)
+        wanted, fact = {
+            Action.PLEASE_REVEAL: (_may_reveal, "the chain shows nothing of ours to reveal"),
+            Action.PLEASE_UPLOAD: (_has_revealed, "the chain does not show our reveal"),
+            Action.PLEASE_COMPLETE: (_is_completed, "the task is not completed on-chain"),
+        }[action]
+        return "" if wanted(standing) else fact
+
+    async def _abort_doubt(self, task: Task, standing: Standing) -> str:
+        if may_still_reveal(standing, self.conditions.now()):
+            return "our contribution stands and may still be revealed"
+        if self.over(standing):
+            return ""
+        block = await self.blocks.current()
+        wanted = await self.session.interrupted(block.number)
+        listed = any(
+            n.chain_task_id == task.id and n.action is not Action.PLEASE_ABORT for n in wanted
+        )
+        return "the pool itself still wants this task" if listed else ""
+
+    def over(self, standing: Standing) -> bool:
+        """True iff the chain shows that this task cannot give us any work any more."""
+        now, onchain = self.conditions.now(), standing.task
+        if onchain.status in (TaskStatus.FAILED, TaskStatus.COMPLETED):
+            return True
+        if now >= onchain.final_deadline:
+            return True
+        contributed = standing.contribution.status is not ContributionStatus.UNSET
+        if onchain.status is TaskStatus.REVEALING:
+            return not contributed or standing.contribution.status is ContributionStatus.REJECTED
+        return now >= onchain.contribution_deadline and not contributed
+
+
+def may_still_reveal(standing: Standing, now: float) -> bool:
+    """True while our contribution is in the consensus, or may come to be, and can be revealed."""
+    if standing.contribution.status is not ContributionStatus.CONTRIBUTED:
+        return False
+    onchain = standing.task
+    if onchain.status is TaskStatus.ACTIVE:
+        return now < onchain.final_deadline
+    agreed = onchain.consensus_value == standing.contribution.result_hash
+    return onchain.status is TaskStatus.REVEALING and agreed and now < onchain.reveal_deadline
+
+
+def _may_reveal(standing: Standing) -> bool:
+    return standing.task.status is TaskStatus.REVEALING and (
+        standing.contribution.status is ContributionStatus.CONTRIBUTED
+    )
+
+
+def _has_revealed(standing: Standing) -> bool:
+    return standing.contribution.status is ContributionStatus.PROVED
+
+
+def _is_completed(standing: Standing) -> bool:
+    return standing.task.status is TaskStatus.COMPLETED
+
+
+def overdue(task: Task, standing: Standing, now: float) -> Action | None:
+    """
+    What the chain alone tells a waiting replicate to do; None: go on waiting.
+
+    This is how a lost notification does no harm.
+    """
+    told = task.record.told
+    if standing.task.status is TaskStatus.COMPLETED:
+        return Action.PLEASE_COMPLETE if Status.REVEALED in told else Action.PLEASE_ABORT
+    if may_still_reveal(standing, now) and standing.task.status is TaskStatus.REVEALING:
+        return Action.PLEASE_REVEAL
+    return None
+
+
+def abort_cause(standing: Standing, now: float) -> Cause:
+    """The cause that the chain shows for an end nobody announced."""
+    if standing.task.status is TaskStatus.REVEALING:
+        return Cause.CONSENSUS_REACHED
+    late = standing.task.status is TaskStatus.ACTIVE and now >= standing.task.contribution_deadline
+    return Cause.CONTRIBUTION_TIMEOUT if late else Cause.UNKNOWN

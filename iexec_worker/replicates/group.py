@@ -1,0 +1,113 @@
+"""All replicates that are alive: begun by an offer or a journal, found again by their task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from attrs import define, field
+
+from iexec_worker.replicates.replicate import Replicate, Surroundings
+from iexec_worker.replicates.table import COMPUTING
+from iexec_worker.stages.task import Record, Task
+from iexec_worker.supervise import FOREVER, Policy, Restart, supervise
+from iexec_worker.wire import Action
+
+if TYPE_CHECKING:
+    import trio
+
+    from iexec_worker.model import Notification, ReplicateOffer
+    from iexec_worker.replicates.slots import Slot
+    from iexec_worker.telemetry.tree import Node
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: A replicate that ends is done; one that fails goes on from its record, until its deadline.
+POLICY = Policy(Restart.TRANSIENT, FOREVER.intensity)
+
+
+@define(eq=False)
+class Replicates:
+    """
+    Spawns replicates into *nursery* and hands them what the pool answers.
+
+    The nursery is the membership's: replicates outlive sessions and end before it does.
+    """
+
+    around: Surroundings
+    nursery: trio.Nursery
+    node: Node
+    _live: dict[str, Replicate] = field(init=False, factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    async def resume(self) -> None:
+        """Bring back what the journal holds."""
+        for record in await self.around.journal.load():
+            log.info("resuming", task=record.authorization.chain_task_id, action=record.action)
+            self._spawn(record, None)
+
+    async def begin(self, offer: ReplicateOffer, slot: Slot) -> None:
+        """Take an offer on; *slot* goes to the replicate. A task that lives already is left."""
+        task_id = offer.authorization.chain_task_id
+        if task_id in self._live:
+            log.warning("offered a task that is under way", task=task_id)
+            slot.release()
+            return
+        record = Record(offer.authorization, offer.sms_url, Action.PLEASE_START)
+        log.info("task begins", task=task_id)
+        # On disk before anything is told: from here on the task is not forgotten.
+        await self.around.journal.save(record)
+        self._spawn(record, slot)
+
+    async def recover(self, notifications: tuple[Notification, ...]) -> None:
+        """Act on the pool's answer about replicates it thinks interrupted."""
+        for notification in notifications:
+            live = self._live.get(notification.chain_task_id)
+            if live is not None:
+                self._remind(live, notification)
+            elif notification.authorization is not None:
+                await self._rebuild(notification)
+
+    def _remind(self, live: Replicate, notification: Notification) -> None:
+        """Repeat what a lost message may have said; a busy replicate knows better."""
+        if live.task.record.action is None or notification.action is Action.PLEASE_ABORT:
+            live.deliver(notification)
+
+    async def _rebuild(self, notification: Notification) -> None:
+        """Take up a task whose journal is lost: whatever was told before is answered with 208."""
+        if notification.action is not Action.PLEASE_CONTRIBUTE:
+            log.warning(
+                "a task of ours is lost",
+                task=notification.chain_task_id,
+                wanted=notification.action,
+            )
+            return
+        assert notification.authorization is not None
+        record = Record(notification.authorization, None, Action.PLEASE_START)
+        log.warning("journal lost, starting again", task=notification.chain_task_id)
+        await self.around.journal.save(record)
+        self._spawn(record, None)
+
+    def _spawn(self, record: Record, slot: Slot | None) -> None:
+        self.nursery.start_soon(self._run, record, slot)
+
+    async def _run(self, record: Record, slot: Slot | None) -> None:
+        task_id = record.authorization.chain_task_id
+        journal = self.around.journal
+        with self.node.child(task_id) as node:
+            task = Task(record, journal.folder(task_id), node, lambda: journal.save(record))
+            replicate = Replicate(task, self.around, slot)
+            self._live[task_id] = replicate
+            try:
+                await supervise(replicate.run, node, POLICY)
+                log.info("task ends", task=task_id, told=record.told[-1:])
+            finally:
+                replicate.release()
+                del self._live[task_id]
+
+    @property
+    def computing(self) -> int:
+        """How many replicates are at a step that needs a slot."""
+        return sum(live.task.record.action in COMPUTING for live in self._live.values())

@@ -1,0 +1,285 @@
+"""The life of one replicate, from the pool's offer to COMPLETED or ABORTED."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import trio
+from attrs import define, field, frozen
+
+from iexec_worker.errors import Rejected, Transient
+from iexec_worker.model import StatusUpdate
+from iexec_worker.replicates.credibility import abort_cause, may_still_reveal, overdue
+from iexec_worker.replicates.table import COMPUTING, ON_CHAIN, ROWS
+from iexec_worker.stages.complete import clear
+from iexec_worker.supervise import describe
+from iexec_worker.wire import Action, Cause, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import TypeVar
+
+    from iexec_worker.chain.blocks import BlockWatch
+    from iexec_worker.chain.hub import Hub
+    from iexec_worker.model import Notification
+    from iexec_worker.replicates.credibility import Credibility
+    from iexec_worker.replicates.journal import Journal
+    from iexec_worker.replicates.slots import Slot, Slots
+    from iexec_worker.replicates.steps import Steps
+    from iexec_worker.scheduler.subscriptions import Subscriptions
+    from iexec_worker.stages.conditions import Conditions, Standing
+    from iexec_worker.stages.task import Task
+
+    T = TypeVar("T")
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: A published action that the chain does not confirm within this many blocks is not believed:
+#: the pool's node may be some blocks ahead of ours, but not more.
+BLOCKS_TO_CONFIRM: Final = 10
+
+#: A waiting replicate looks at the chain itself this often, seconds: a lost notification then
+#: costs half a minute of a reveal phase that lasts two category times.
+PATIENCE: Final = 30.0
+
+#: Time to tell the pool that we dropped a task, seconds. Beyond it nobody is interested.
+ABORT_BUDGET: Final = 300.0
+
+
+@frozen
+class Surroundings:
+    """What every replicate of a worker shares."""
+
+    steps: Steps
+    credibility: Credibility
+    conditions: Conditions
+    hub: Hub
+    blocks: BlockWatch
+    subscriptions: Subscriptions
+    journal: Journal
+    slots: Slots
+    now: Callable[[], float]
+
+
+@define(eq=False)
+class Replicate:
+    """
+    One task's state and the loop that moves it on.
+
+    Others reach it through `deliver` and the topic only. *slot* is held while it computes.
+    """
+
+    task: Task
+    around: Surroundings
+    slot: Slot | None
+    _todo: trio.MemorySendChannel[Action] = field(init=False)
+    _next: trio.MemoryReceiveChannel[Action] = field(init=False)
+    _step: trio.CancelScope | None = field(init=False, default=None)
+    _cause: Cause = field(init=False, default=Cause.UNKNOWN)
+
+    def __attrs_post_init__(self) -> None:
+        # Four published actions and an answer of the recovery: more than this is a flood.
+        self._todo, self._next = trio.open_memory_channel(16)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """
+        Live until the task is over for us; leaves nothing behind then.
+
+        Cancelled or failed, it leaves its record, from which the next run goes on.
+        """
+        with self.around.subscriptions.open(self.task.id) as inbox:
+            task_status.started()
+            if not await self._describe():
+                return
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._listen, inbox)
+                await self._live()
+                nursery.cancel_scope.cancel()
+
+    def release(self) -> None:
+        """Give the compute slot back, if it is still held."""
+        if self.slot is not None:
+            self.slot.release()
+            self.slot = None
+
+    def deliver(self, notification: Notification) -> None:
+        """Take what the pool itself answered about this task: it needs no confirmation."""
+        self._accept(notification)
+
+    async def _describe(self) -> bool:
+        """Read the task's description; False when there is no such task on-chain."""
+        if self.task.known:
+            return True
+        self.task.node.doing = "reading the task from the chain"
+        description = await self.around.hub.describe(self.task.id)
+        if description is not None:
+            self.task.describe_as(description)
+            return True
+        log.warning("offered a task that is not on-chain", task=self.task.id)
+        deadline = self.around.now() + ABORT_BUDGET
+        for update in (
+            StatusUpdate(Status.STARTING),
+            StatusUpdate(Status.START_FAILED, cause=Cause.TASK_DESCRIPTION_NOT_FOUND),
+        ):
+            await self.around.steps.tell(self.task, update, deadline=deadline)
+        await self.around.journal.forget(self.task.id)
+        return False
+
+    async def _live(self) -> None:
+        action = self.task.record.action
+        while True:
+            if action is None:
+                action = await self._wait()
+            if action is Action.PLEASE_ABORT:
+                if await self._abort():
+                    return
+                action = None
+            elif self._sensible(action):
+                action = await self._perform(action)
+                if Status.COMPLETED in self.task.record.told:
+                    await self.around.journal.forget(self.task.id)
+                    return
+            else:
+                action = None
+
+    def _sensible(self, action: Action) -> bool:
+        """False for what was done already, and for what cannot follow what was done."""
+        record = self.task.record
+        if not self.around.steps.can(action) or ROWS[action].done in record.told:
+            log.warning("action ignored", task=self.task.id, action=action)
+            return False
+        return True
+
+    async def _perform(self, action: Action) -> Action | None:
+        """Do one step; an abort from outside cancels it and is what comes next."""
+        record = self.task.record
+        if record.action is not action:
+            record.action = action
+            await self.task.save()
+        if action not in COMPUTING:
+            self.release()
+        elif self.slot is None:
+            self.task.node.doing = "waiting for a compute slot"
+            self.slot = await self.around.slots.acquire()
+        following: Action | None = None
+        with trio.CancelScope() as step:
+            # A transaction under way is never cut: it may be mined all the same.
+            self._step = None if action in ON_CHAIN else step
+            following = await self.around.steps.perform(self.task, action)
+        self._step = None
+        if step.cancel_called:
+            following = Action.PLEASE_ABORT
+        if following not in COMPUTING:
+            self.release()
+        return following
+
+    async def _wait(self) -> Action:
+        """Wait for the pool; look at the chain from time to time, in case a message was lost."""
+        while True:
+            self.task.node.doing = _waiting_for(self.task)
+            with trio.move_on_after(PATIENCE):
+                return await self._next.receive()
+            standing = await self._patiently(lambda: self.around.conditions.standing(self.task))
+            found = self._overdue(standing)
+            if found is not None:
+                log.warning("no word from the pool, acting on the chain's", action=found)
+                return found
+
+    def _overdue(self, standing: Standing) -> Action | None:
+        now = self.around.now()
+        found = overdue(self.task, standing, now)
+        if found is Action.PLEASE_REVEAL and not self.task.record.consensus_block:
+            latest = self.around.blocks.latest
+            self.task.record.consensus_block = latest.number if latest else 0
+        if found is None and self.around.credibility.over(standing):
+            self._cause = abort_cause(standing, now)
+            return Action.PLEASE_ABORT
+        return found
+
+    async def _listen(self, inbox: trio.MemoryReceiveChannel[Notification]) -> None:
+        """Take what the topic says, each message once it is confirmed."""
+        checking: set[Action] = set()
+
+        async def consider(notification: Notification) -> None:
+            doubt = await self._doubt(notification)
+            checking.discard(notification.action)
+            if doubt:
+                log.warning(
+                    "notification not believed",
+                    task=self.task.id,
+                    action=notification.action,
+                    reason=doubt,
+                )
+            else:
+                self._accept(notification)
+
+        async with trio.open_nursery() as nursery:
+            async for notification in inbox:
+                if notification.action not in checking:
+                    checking.add(notification.action)
+                    nursery.start_soon(consider, notification)
+
+    async def _doubt(self, notification: Notification) -> str:
+        """Confirm a message of the topic, giving our node some blocks to catch up."""
+        action, credibility = notification.action, self.around.credibility
+        doubt = await self._patiently(lambda: credibility.doubt(self.task, action))
+        if action is Action.PLEASE_ABORT:
+            return doubt
+        start = (await self.around.blocks.current()).number
+        while doubt and (await self.around.blocks.next()).number <= start + BLOCKS_TO_CONFIRM:
+            doubt = await self._patiently(lambda: credibility.doubt(self.task, action))
+        return doubt
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the chain or the pool until it answers: one question a block."""
+        while True:
+            try:
+                return await ask()
+            except Transient as error:
+                self.task.node.doing = describe(error)
+                with trio.move_on_after(PATIENCE):
+                    await self.around.blocks.next()
+
+    def _accept(self, notification: Notification) -> None:
+        if notification.block_number > 0:
+            self.task.record.consensus_block = notification.block_number
+        if notification.action is Action.PLEASE_ABORT:
+            self._cause = notification.abort_cause
+            if self._step is not None:
+                self._step.cancel()
+                return
+        try:
+            self._todo.send_nowait(notification.action)
+        except trio.WouldBlock:
+            log.warning("action dropped, too many wait", task=self.task.id)
+
+    async def _abort(self) -> bool:
+        """Drop the task unless something of ours is still at stake; True when it is dropped."""
+        standing = await self._patiently(lambda: self.around.conditions.standing(self.task))
+        if may_still_reveal(standing, self.around.now()):
+            log.warning("not aborting: our contribution may still be revealed", task=self.task.id)
+            return False
+        self.release()
+        self.task.record.action = Action.PLEASE_ABORT
+        await self.task.save()
+        await trio.to_thread.run_sync(clear, self.task.folder)
+        update = StatusUpdate(Status.ABORTED, cause=self._cause)
+        deadline = self.around.now() + ABORT_BUDGET
+        try:
+            await self.around.steps.tell(self.task, update, deadline=deadline)
+        except (Transient, Rejected) as error:
+            log.warning("the pool was not told of an abort", task=self.task.id, reason=str(error))
+        await self.around.journal.forget(self.task.id)
+        return True
+
+
+def _waiting_for(task: Task) -> str:
+    told = task.record.told
+    if Status.RESULT_UPLOADED in told:
+        return "waiting for the pool to finalise"
+    if Status.REVEALED in told:
+        return "waiting: the pool finalises, or asks for the result"
+    if Status.CONTRIBUTED in told:
+        return f"waiting for consensus; the final deadline is {task.description.final_deadline}"
+    return "waiting for the pool's next word"

@@ -1,0 +1,137 @@
+"""One step of a replicate: say that it begins, do it, say how it ended, learn what is next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+import trio
+from attrs import frozen
+
+from iexec_worker.errors import OutOfGas, StageFailed, Transient
+from iexec_worker.model import ComputeLogs, StatusUpdate
+from iexec_worker.replicates.table import ROWS, Row, Until, next_action
+from iexec_worker.supervise import Backoff, describe
+from iexec_worker.wire import Action, Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from iexec_worker.replicates.credibility import Credibility
+    from iexec_worker.scheduler.api import Answer
+    from iexec_worker.scheduler.session import Session
+    from iexec_worker.stages.task import Stage, Task
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: Between two tries of a step whose services are away.
+BACKOFF: Final = Backoff(first=1.0, limit=30.0)
+
+
+@frozen
+class Steps:
+    """Performs steps with the stages it was given; *now* is the wall clock."""
+
+    stages: Mapping[Action, Stage]
+    session: Session
+    credibility: Credibility
+    now: Callable[[], float]
+
+    def can(self, action: Action) -> bool:
+        """True iff *action* is a step that this worker knows how to do."""
+        return action in self.stages
+
+    async def perform(self, task: Task, action: Action) -> Action | None:
+        """
+        Do the step *action* and return what comes next; None: wait for the pool.
+
+        A step that a crash interrupted goes on where its record says: a result that was not
+        acknowledged is told again, without doing the work again.
+        """
+        row = ROWS[action]
+        result = task.record.update
+        if result is None or result.status not in (row.done, row.failed):
+            if not await self._announce(task, row):
+                return Action.PLEASE_ABORT
+            result = await self._outcome(task, action, row)
+            task.record.update = result
+            await task.save()
+        return await self._tell(task, result)
+
+    async def tell(self, task: Task, update: StatusUpdate, *, deadline: float) -> Answer:
+        """Tell one status until the pool has heard it, or *deadline* (wall clock) has passed."""
+        task.node.doing = f"telling the pool {update.status}"
+        answer = await self.session.report(task.id, update, deadline=deadline)
+        log.info("told", task=task.id, status=update.status, cause=update.cause, code=answer.code)
+        task.record.told.append(update.status)
+        return answer
+
+    async def _announce(self, task: Task, row: Row) -> bool:
+        """Say that the step begins; False when pool and chain agree that it must not."""
+        deadline = task.description.final_deadline
+        answer = await self.tell(task, StatusUpdate(row.ongoing), deadline=deadline)
+        if not answer.refused:
+            return True
+        doubt = await self.credibility.doubt(task, Action.PLEASE_ABORT)
+        log.warning("pool refuses a step", task=task.id, status=row.ongoing, goes_on=doubt or "no")
+        return bool(doubt)
+
+    async def _outcome(self, task: Task, action: Action, row: Row) -> StatusUpdate:
+        """Do the work. Passing errors of services are not reported while there is time."""
+        tries = 0
+        while True:
+            try:
+                details = await self.stages[action](task)
+            except StageFailed as error:
+                log.warning("step failed", task=task.id, step=action, reason=str(error))
+                return _failed(row, error)
+            except Transient as error:
+                tries += 1
+                pause = BACKOFF.delay(tries)
+                log.warning("step not possible now", task=task.id, step=action, reason=str(error))
+                if self.now() + pause >= _deadline(task, row):
+                    cause = Cause.OUT_OF_GAS if isinstance(error, OutOfGas) else row.unreachable
+                    return StatusUpdate(row.failed, cause=cause)
+                task.node.doing = f"trying again in {pause:.0f} s: {describe(error)}"
+                await trio.sleep(pause)
+            else:
+                return StatusUpdate(
+                    row.done,
+                    exit_code=details.exit_code,
+                    compute_logs=details.compute_logs,
+                    chain_receipt=details.chain_receipt,
+                    result_link=details.result_link,
+                    chain_callback_data=details.chain_callback_data,
+                )
+
+    async def _tell(self, task: Task, update: StatusUpdate) -> Action | None:
+        """Report the result of a step until the pool has heard it, and read its wish."""
+        answer = await self.tell(task, update, deadline=task.description.final_deadline)
+        heard = answer.action
+        if answer.known_before:
+            # What comes with it is PLEASE_WAIT, not the next action: that we must know ourselves.
+            heard = next_action(update, task.description)
+        task.record.update = None
+        task.record.action = None if heard in WAITING else heard
+        await task.save()
+        return task.record.action
+
+
+#: Answers after which there is nothing to do until the pool says more.
+WAITING: Final = frozenset({None, Action.PLEASE_WAIT, Action.PLEASE_CONTINUE})
+
+
+def _failed(row: Row, error: StageFailed) -> StatusUpdate:
+    ran = error.exit_code is not None
+    return StatusUpdate(
+        row.failed,
+        cause=error.cause,
+        exit_code=error.exit_code,
+        compute_logs=ComputeLogs(error.stdout, error.stderr) if ran else None,
+    )
+
+
+def _deadline(task: Task, row: Row) -> float:
+    if row.until is Until.CONTRIBUTION:
+        return task.description.contribution_deadline
+    return task.description.final_deadline

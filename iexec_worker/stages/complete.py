@@ -1,0 +1,26 @@
+"""PLEASE_COMPLETE: the pool is done with the task, so its data goes."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import trio
+
+from iexec_worker.stages.task import Details
+
+if TYPE_CHECKING:
+    from iexec_worker.stages.task import Folder, Task
+
+
+async def complete(task: Task) -> Details:
+    """Remove inputs and outputs; the journal goes with the replicate, after COMPLETED was told."""
+    task.node.doing = "removing the task's files"
+    await trio.to_thread.run_sync(clear, task.folder)
+    return Details()
+
+
+def clear(folder: Folder) -> None:
+    """Remove what the app read and wrote. Blocks; missing folders are fine."""
+    for path in (folder.input, folder.output):
+        shutil.rmtree(path, ignore_errors=True)

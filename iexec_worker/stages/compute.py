@@ -1,0 +1,111 @@
+"""PLEASE_COMPUTE: run the app, then make the result of what it left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+from attrs import frozen
+
+from iexec_worker.engine.command import split_command
+from iexec_worker.engine.containers import ContainerSpec
+from iexec_worker.errors import EngineRefused, StageFailed
+from iexec_worker.stages.environment import IN, OUT, app_environment
+from iexec_worker.stages.task import Details
+from iexec_worker.wire import Cause
+
+if TYPE_CHECKING:
+    from iexec_worker.engine.containers import ContainerExit, Containers
+    from iexec_worker.engine.images import Images
+    from iexec_worker.model import ComputeLogs
+    from iexec_worker.stages.conditions import Conditions
+    from iexec_worker.stages.developer_log import DeveloperLog
+    from iexec_worker.stages.post_compute import PostCompute
+    from iexec_worker.stages.task import Task
+    from iexec_worker.telemetry.durations import Durations
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: What the pool is told when the container could not run, or was stopped at its time limit.
+NO_EXIT_CODE = -1
+
+
+@frozen
+class Compute:
+    """Runs standard apps; *worker_name* and *wallet* mark the containers as ours."""
+
+    conditions: Conditions
+    images: Images
+    containers: Containers
+    post_compute: PostCompute
+    durations: Durations
+    developer_log: DeveloperLog
+    worker_name: str
+    wallet: str
+    gpus: bool
+
+    async def __call__(self, task: Task) -> Details:
+        await self.conditions.check(task)
+        if await self.images.find(task.description.app_uri) is None:
+            raise StageFailed(Cause.APP_NOT_FOUND_LOCALLY, f"{task.description.app_uri} is gone")
+        ended, logs = await self._run(task)
+        failure = _failure(task, ended)
+        try:
+            # Also after a failure: an app that wrote a valid result before it exited 3 has one.
+            await self.post_compute(task)
+        except StageFailed as error:
+            first = failure or error
+            raise StageFailed(
+                first.cause,
+                first.message,
+                exit_code=ended.exit_code,
+                stdout=logs.stdout,
+                stderr=logs.stderr,
+            ) from error
+        return Details(exit_code=ended.exit_code, compute_logs=logs)
+
+    async def _run(self, task: Task) -> tuple[ContainerExit, ComputeLogs]:
+        """Run the app to its end or its limit; attach to a container that an earlier life left."""
+        spec = self.spec(task)
+        await trio.to_thread.run_sync(_make_folders, task)
+        task.node.doing = f"computing {task.description.app_uri}"
+        try:
+            async with self.containers.running(spec) as container:
+                ended = await self.containers.wait(container, limit=task.description.time_reference)
+                succeeded = ended.exit_code == 0 and not ended.timed_out
+                into = task.folder.iexec_out if succeeded else None
+                logs = await self.containers.logs(container, into=into)
+        except EngineRefused as error:
+            raise StageFailed(
+                Cause.APP_COMPUTE_FAILED, str(error), exit_code=NO_EXIT_CODE, stderr=str(error)
+            ) from error
+        self.durations.task().app(ended.duration)
+        self.developer_log(task, ended, logs)
+        return ended, logs
+
+    def spec(self, task: Task) -> ContainerSpec:
+        """Return the container of a standard app (WORKER.md §9)."""
+        return ContainerSpec(
+            name=f"{self.worker_name}-{task.id}",
+            image=task.description.app_uri,
+            command=split_command(task.description.params.args),
+            env=app_environment(task.description),
+            binds={str(task.folder.input): IN, str(task.folder.iexec_out): OUT},
+            labels={"com.iexec.worker.wallet": self.wallet, "com.iexec.worker.task": task.id},
+            gpus=self.gpus,
+        )
+
+
+def _failure(task: Task, ended: ContainerExit) -> StageFailed | None:
+    if ended.timed_out:
+        limit = task.description.time_reference
+        return StageFailed(Cause.APP_COMPUTE_TIMEOUT, f"stopped after its {limit:g} s")
+    if ended.exit_code != 0:
+        return StageFailed(Cause.APP_COMPUTE_FAILED, f"the app exited {ended.exit_code}")
+    return None
+
+
+def _make_folders(task: Task) -> None:
+    for path in (task.folder.input, task.folder.iexec_out):
+        path.mkdir(parents=True, exist_ok=True)

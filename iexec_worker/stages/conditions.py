@@ -1,0 +1,86 @@
+"""What must hold on-chain before work is done for a task, in the pool's order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from iexec_worker.chain import commitments
+from iexec_worker.errors import StageFailed
+from iexec_worker.model import Account, Contribution, ContributionStatus, OnchainTask, TaskStatus
+from iexec_worker.wire import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iexec_worker.chain.hub import Hub
+    from iexec_worker.stages.task import Task
+
+
+@frozen
+class Standing:
+    """How a task and we stand on-chain now."""
+
+    task: OnchainTask
+    contribution: Contribution
+    account: Account
+
+    def contributed(self, result_hash: str) -> bool:
+        """True iff a contribution of ours with this very hash is there and was not rejected."""
+        return (
+            self.contribution.status in (ContributionStatus.CONTRIBUTED, ContributionStatus.PROVED)
+            and self.contribution.result_hash == result_hash
+        )
+
+
+@frozen
+class Conditions:
+    """Reads the standing of a task and checks it; *now* is the wall clock, seconds."""
+
+    hub: Hub
+    wallet: str
+    pool_address: str
+    now: Callable[[], float]
+
+    async def standing(self, task: Task) -> Standing:
+        """Read task, contribution and deposit at once. Raises `Unavailable`."""
+        onchain, contribution, account = await self.hub.contribute_view(task.id, self.wallet)
+        return Standing(onchain, contribution, account)
+
+    async def check(self, task: Task) -> Standing:
+        """Raise `StageFailed` with the first condition that does not hold."""
+        standing = await self.standing(task)
+        stake = task.description.worker_stake
+        if standing.account.stake < stake and not _staked(standing):
+            raise StageFailed(
+                Cause.STAKE_TOO_LOW,
+                f"the deposit has {standing.account.stake} nRLC free, the deal asks for {stake}: "
+                f"deposit RLC for {self.wallet}",
+            )
+        if standing.task.status is not TaskStatus.ACTIVE:
+            raise StageFailed(Cause.TASK_NOT_ACTIVE, f"it is {standing.task.status.name}")
+        if self.now() >= standing.task.contribution_deadline:
+            raise StageFailed(Cause.CONTRIBUTION_TIMEOUT, "the contribution deadline has passed")
+        if _staked(standing):
+            raise StageFailed(Cause.CONTRIBUTION_ALREADY_SET, "a contribution of ours is there")
+        return standing
+
+    async def authorized(self, task: Task) -> None:
+        """Raise `StageFailed` unless the pool's owner signed the authorization."""
+        ours = task.authorization
+        signed = commitments.authorization_hash(self.wallet, task.id, ours.enclave_challenge)
+        owner = await self.hub.owner(self.pool_address)
+        try:
+            signer = commitments.recover_prefixed(signed, ours.signature)
+        except ValueError as error:
+            raise StageFailed(Cause.WORKERPOOL_AUTHORIZATION_NOT_FOUND, str(error)) from error
+        if signer.lower() != owner.lower():
+            raise StageFailed(
+                Cause.WORKERPOOL_AUTHORIZATION_NOT_FOUND,
+                f"signed by {signer}, but the pool {self.pool_address} belongs to {owner}",
+            )
+
+
+def _staked(standing: Standing) -> bool:
+    return standing.contribution.status is not ContributionStatus.UNSET

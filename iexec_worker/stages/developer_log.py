@@ -1,0 +1,46 @@
+"""`IEXEC_DEVELOPER_LOGGER_ENABLED`: what an app saw, left and printed, for its developer."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iexec_worker.engine.containers import ContainerExit
+    from iexec_worker.model import ComputeLogs
+    from iexec_worker.stages.task import Task
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: More would bury the rest of the log.
+MAX_ENTRIES: Final = 200
+
+
+@frozen
+class DeveloperLog:
+    """Prints each run when *enabled*."""
+
+    enabled: bool
+
+    def __call__(self, task: Task, ended: ContainerExit, logs: ComputeLogs) -> None:
+        if self.enabled:
+            log.info(
+                "app has run",
+                task=task.id,
+                exit_code=ended.exit_code,
+                input=tree(task.folder.input),
+                output=tree(task.folder.iexec_out),
+                stdout=logs.stdout,
+                stderr=logs.stderr,
+            )
+
+
+def tree(folder: Path) -> str:
+    """Return the names below *folder*, a line each, without following links."""
+    found = sorted(islice(folder.rglob("*"), MAX_ENTRIES))
+    return "\n".join(str(path.relative_to(folder)) for path in found)

@@ -1,0 +1,51 @@
+"""PLEASE_DOWNLOAD_DATA: the dataset and the input files of a standard task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from iexec_worker.errors import BadChecksum, DownloadFailed, StageFailed
+from iexec_worker.stages.task import Details
+from iexec_worker.wire import Cause, Status
+
+if TYPE_CHECKING:
+    from iexec_worker.inputs.files import InputFiles
+    from iexec_worker.stages.conditions import Conditions
+    from iexec_worker.stages.fallback import Fallback
+    from iexec_worker.stages.task import Task
+
+
+@frozen
+class DownloadData:
+    """Fills the task's input folder."""
+
+    conditions: Conditions
+    inputs: InputFiles
+    fallback: Fallback
+
+    async def __call__(self, task: Task) -> Details:
+        await self.conditions.check(task)
+        try:
+            await self._download(task)
+        except StageFailed as error:
+            await self.fallback(task, Status.DATA_DOWNLOAD_FAILED, error.cause)
+            raise
+        return Details()
+
+    async def _download(self, task: Task) -> None:
+        try:
+            if task.description.has_dataset:
+                task.node.doing = "downloading the dataset"
+                await self.inputs.fetch_dataset(task.description, task.folder.input)
+        except BadChecksum as error:
+            raise StageFailed(Cause.DATASET_FILE_BAD_CHECKSUM, str(error)) from error
+        except DownloadFailed as error:
+            raise StageFailed(Cause.DATASET_FILE_DOWNLOAD_FAILED, str(error)) from error
+        try:
+            for number, url in enumerate(task.description.params.input_files, 1):
+                task.node.doing = f"downloading input file {number}"
+                await self.inputs.fetch_input(url, task.folder.input)
+        except DownloadFailed as error:
+            raise StageFailed(Cause.INPUT_FILES_DOWNLOAD_FAILED, str(error)) from error

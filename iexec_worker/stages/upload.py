@@ -1,0 +1,73 @@
+"""PLEASE_UPLOAD: hand the result over, and say where it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from attrs import frozen
+
+from iexec_worker.chain import commitments
+from iexec_worker.errors import Rejected, StageFailed, Unauthorized
+from iexec_worker.results import link
+from iexec_worker.stages.task import Details
+from iexec_worker.wire import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iexec_worker.chain.wallet import Wallet
+    from iexec_worker.model import ComputedFile
+    from iexec_worker.results.proxy import ResultProxy
+    from iexec_worker.stages.task import Task
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+@frozen
+class Upload:
+    """Uploads to the deal's result proxy, or to the pool's when the deal names none."""
+
+    wallet: Wallet
+    proxy_at: Callable[[str], ResultProxy]
+    default_proxy: str
+
+    async def __call__(self, task: Task) -> Details:
+        computed = task.record.computed
+        if computed is None:
+            raise StageFailed(Cause.RESULT_LINK_MISSING, "there is no result to upload")
+        if task.description.has_callback:
+            return Details(
+                result_link=link.ethereum_link(task.description.callback),
+                chain_callback_data=computed.callback_data,
+            )
+        try:
+            location = await self._upload(task, computed)
+        except (Rejected, Unauthorized) as error:
+            raise StageFailed(Cause.RESULT_LINK_MISSING, str(error)) from error
+        if task.description.params.storage_provider != "ipfs":
+            # By protocol: the link of a standard task can only be one to IPFS.
+            raise StageFailed(
+                Cause.RESULT_LINK_MISSING,
+                f"no link for storage {task.description.params.storage_provider or 'none'!r}",
+            )
+        return Details(result_link=link.ipfs_link(location))
+
+    async def _upload(self, task: Task, computed: ComputedFile) -> str:
+        """Return the result's IPFS hash. The proxy refuses what it already has: that is fine."""
+        params = task.description.params
+        proxy = self.proxy_at(params.storage_proxy or self.default_proxy)
+        ours = task.authorization
+        signed = commitments.authorization_hash(
+            ours.worker_wallet, ours.chain_task_id, ours.enclave_challenge
+        )
+        task.node.doing = "uploading the result"
+        token = await proxy.token(ours, self.wallet.sign_prefixed(signed))
+        if not await proxy.exists(token, task.id):
+            await proxy.upload(token, ours, task.folder.archive, computed.result_digest)
+        found = await proxy.ipfs_hash(task.id)
+        if not found:
+            raise StageFailed(
+                Cause.RESULT_LINK_MISSING, "the result proxy took the result but has no hash for it"
+            )
+        return found
