@@ -103,7 +103,7 @@ async def anvil(
         # Anybody's page could otherwise talk to a chain whose keys are known.
         "--no-cors",
     )
-    async with child(command, log=log) as process:
+    async with child(command, name="anvil", log=log) as process:
         greeting = await _greeting(process)
         listening = _LISTENING.search(greeting)
         assert listening is not None

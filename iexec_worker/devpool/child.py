@@ -39,14 +39,12 @@ class Child:
         with trio.move_on_after(limit):
             while not await probe():
                 if self.process.poll() is not None:
-                    raise Fatal(f"{self.name} ended with status {self._status}: {self.tail()}")
+                    raise Fatal(
+                        f"{self.name} ended with status {self.process.returncode}: {self.tail()}"
+                    )
                 await trio.sleep(_LOOK_EVERY)
             return
         raise Fatal(f"{self.name} did not serve within {limit:g} s: {self.tail()}")
-
-    @property
-    def _status(self) -> int | None:
-        return self.process.returncode
 
     def tail(self) -> str:
         """The end of the log, with its place."""
@@ -55,7 +53,9 @@ class Child:
 
 
 @asynccontextmanager
-async def child(command: Sequence[str], *, log: Path, grace: float = 5.0) -> AsyncIterator[Child]:
+async def child(
+    command: Sequence[str], *, name: str, log: Path, grace: float = 5.0
+) -> AsyncIterator[Child]:
     """
     Run *command* for the time of the scope, in a session of its own; *log* is written anew.
 
@@ -71,7 +71,7 @@ async def child(command: Sequence[str], *, log: Path, grace: float = 5.0) -> Asy
             start_new_session=True,
         )
     try:
-        yield Child(command[0].rpartition("/")[2], process, log)
+        yield Child(name, process, log)
     finally:
         await _end(process, grace)
 
