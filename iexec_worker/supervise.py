@@ -9,9 +9,10 @@ module; rest-for-one is nesting nurseries; escalation is the exception that leav
 from __future__ import annotations
 
 import enum
+import math
 import random
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, Self
 
 import structlog
 import trio
@@ -19,10 +20,6 @@ from attrs import define, field, frozen
 
 from iexec_worker.errors import Fatal, WorkerError
 from iexec_worker.telemetry.tree import Node, State
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -204,10 +201,21 @@ async def _pause(node: Node, seconds: float) -> None:
     node.doing = ""
 
 
-async def every(period: float) -> AsyncIterator[None]:
-    """Tick at once and then every *period* seconds without drift; missed ticks are not made up."""
-    due = trio.current_time()
-    while True:
-        yield
-        due = max(due + period, trio.current_time())
-        await trio.sleep_until(due)
+class every:  # noqa: N801 - reads as a word: `async for _ in every(10)`
+    """
+    Tick at once and then every *period* seconds without drift; missed ticks are not made up.
+
+    A class, because a generator that is left early has to be closed by somebody.
+    """
+
+    def __init__(self, period: float) -> None:
+        self._period = period
+        self._due = -math.inf
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> None:
+        now = trio.current_time()
+        self._due = max(self._due + self._period, now)
+        await trio.sleep_until(self._due)

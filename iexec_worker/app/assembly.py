@@ -186,6 +186,8 @@ def _stages(
         Action.PLEASE_REVEAL: Reveal(
             conditions, chain.hub, sending, chain.blocks, address, time.time
         ),
-        Action.PLEASE_UPLOAD: Upload(own.wallet, proxy_at, terms.config.result_proxy_url),
+        Action.PLEASE_UPLOAD: Upload(
+            own.wallet, proxy_at, terms.config.result_proxy_url, chain.blocks
+        ),
         Action.PLEASE_COMPLETE: complete,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from attrs import frozen
@@ -16,12 +16,16 @@ from iexec_worker.wire import Cause
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from iexec_worker.chain.blocks import BlockWatch
     from iexec_worker.chain.wallet import Wallet
     from iexec_worker.model import ComputedFile
     from iexec_worker.results.proxy import ResultProxy
     from iexec_worker.stages.task import Task
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: Tries, a block apart, before a refusal is believed.
+TRIES: Final = 5
 
 
 @frozen
@@ -31,6 +35,7 @@ class Upload:
     wallet: Wallet
     proxy_at: Callable[[str], ResultProxy]
     default_proxy: str
+    blocks: BlockWatch
 
     async def __call__(self, task: Task) -> Details:
         computed = task.record.computed
@@ -41,10 +46,7 @@ class Upload:
                 result_link=link.ethereum_link(task.description.callback),
                 chain_callback_data=computed.callback_data,
             )
-        try:
-            location = await self._upload(task, computed)
-        except (Rejected, Unauthorized) as error:
-            raise StageFailed(Cause.RESULT_LINK_MISSING, str(error)) from error
+        location = await self._persist(task, computed)
         if task.description.params.storage_provider != "ipfs":
             # By protocol: the link of a standard task can only be one to IPFS.
             raise StageFailed(
@@ -53,8 +55,20 @@ class Upload:
             )
         return Details(result_link=link.ipfs_link(location))
 
+    async def _persist(self, task: Task, computed: ComputedFile) -> str:
+        """Upload; a refusal may only mean that the proxy's node is some blocks behind ours."""
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._upload(task, computed)
+            except (Rejected, Unauthorized) as error:
+                if not left:
+                    raise StageFailed(Cause.RESULT_LINK_MISSING, str(error)) from error
+                log.warning("upload refused, trying again", task=task.id, reason=str(error))
+                await self.blocks.next()
+        raise AssertionError("the last try returns or raises")
+
     async def _upload(self, task: Task, computed: ComputedFile) -> str:
-        """Return the result's IPFS hash. The proxy refuses what it already has: that is fine."""
+        """Return the result's IPFS hash; what an earlier try left there is found again."""
         params = task.description.params
         proxy = self.proxy_at(params.storage_proxy or self.default_proxy)
         ours = task.authorization
@@ -67,7 +81,5 @@ class Upload:
             await proxy.upload(token, ours, task.folder.archive, computed.result_digest)
         found = await proxy.ipfs_hash(task.id)
         if not found:
-            raise StageFailed(
-                Cause.RESULT_LINK_MISSING, "the result proxy took the result but has no hash for it"
-            )
+            raise Rejected(f"{proxy.url}: took the result but has no hash for it")
         return found
