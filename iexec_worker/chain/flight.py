@@ -22,7 +22,7 @@ from iexec_worker.chain.calls import Call
 from iexec_worker.chain.gas import GasRules
 from iexec_worker.chain.provider import NodeProvider
 from iexec_worker.chain.quote import quote
-from iexec_worker.chain.rpc import NodeRefused, Request
+from iexec_worker.chain.rpc import NodeRefused, Request, quantity
 from iexec_worker.chain.wallet import SignedTx, Wallet
 from iexec_worker.errors import OutOfGas, Transient, Unavailable, WorkerError
 
@@ -187,7 +187,7 @@ class Flight:
             return None
         receipt: dict[str, Any] | None = next(filter(None, mined), None)
         if receipt is None:
-            self._count_gone(int(used, 16))
+            self._count_gone(quantity(used))
         return receipt
 
     def _count_gone(self, used: int) -> None:

@@ -12,8 +12,8 @@ from iexec_worker.chain.calls import Call
 from iexec_worker.chain.commitments import result_hash as hash_of_result
 from iexec_worker.chain.provider import NodeProvider
 from iexec_worker.chain.reverts import is_revert, reason
-from iexec_worker.chain.rpc import NodeRefused, Request
-from iexec_worker.errors import Reverted
+from iexec_worker.chain.rpc import NodeRefused, Request, quantity
+from iexec_worker.errors import Reverted, WorkerError
 from iexec_worker.model import (
     ZERO_ADDRESS,
     ZERO_HASH,
@@ -23,6 +23,8 @@ from iexec_worker.model import (
     OnchainTask,
     TaskDescription,
 )
+
+__all__ = ["Call", "Hub"]
 
 #: Tries, one block apart, before a task or its deal counts as not there.
 DESCRIBE_TRIES: Final = 5
@@ -95,7 +97,7 @@ class Hub:
 
     async def balance(self, address: str) -> int:
         """Read the wei of *address*."""
-        return int(await self.provider.call("eth_getBalance", address, "latest"), 16)
+        return quantity(await self.provider.call("eth_getBalance", address, "latest"))
 
     async def transaction_counts(self) -> tuple[int, int]:
         """How many transactions of the wallet are mined, and with those that wait."""
@@ -104,7 +106,7 @@ class Hub:
             for block in ("latest", "pending")
         ]
         latest, pending = await self.provider.batch(requests)
-        return int(latest, 16), int(pending, 16)
+        return quantity(latest), quantity(pending)
 
     def contribute(
         self,
@@ -152,12 +154,22 @@ class Hub:
         return await self._with_estimate(draft)
 
     async def explain(self, call: Call) -> str:
-        """Say which precondition of *call* does not hold; the contract itself does not."""
+        """
+        Say which precondition of *call* does not hold; the contract itself does not.
+
+        Never fails: the refusal is what matters, this only makes it readable.
+        """
+        try:
+            return preconditions.failed(call, await self._facts(call))
+        except WorkerError as error:
+            return f"no reason given, and the state cannot be read: {error}"
+
+    async def _facts(self, call: Call) -> preconditions.Facts:
         task, contribution, account = await self.contribute_view(call.task_id, self.wallet)
         stake = await self._stake(task.deal_id)
         head = await self.provider.call("eth_getBlockByNumber", "latest", False)
-        facts = preconditions.Facts(task, contribution, account, stake, int(head["timestamp"], 16))
-        return preconditions.failed(call, facts)
+        now = quantity(head["timestamp"])
+        return preconditions.Facts(task, contribution, account, stake, now)
 
     async def _stake(self, deal_id: str) -> int:
         (values,) = await self._views((abi.VIEW_DEAL, deal_id))
@@ -174,7 +186,7 @@ class Hub:
         for answer in (estimate, callback):
             if isinstance(answer, NodeRefused):
                 raise await self.refusal(draft, answer) from answer
-        gas = int(estimate, 16) + int(abi.CALLBACK_GAS.decode(callback)[0])
+        gas = quantity(estimate) + int(abi.CALLBACK_GAS.decode(callback)[0])
         return Call(draft.to, draft.data, gas, draft.task_id, draft.event_topic, draft.label)
 
     async def refusal(self, call: Call, error: NodeRefused) -> Exception:

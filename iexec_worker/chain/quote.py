@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from iexec_worker.chain.rpc import NodeRefused, Request
+from iexec_worker.chain.rpc import NodeRefused, Request, quantity
 
 if TYPE_CHECKING:
     from iexec_worker.chain.provider import NodeProvider
@@ -39,6 +39,6 @@ async def quote(provider: NodeProvider, wallet: str) -> Quote:
     for answer in known:
         if isinstance(answer, NodeRefused):
             raise answer
-    mined, pending, balance = (int(answer, 16) for answer in known)
+    mined, pending, balance = map(quantity, known)
     named = isinstance(network, str)
-    return Quote(int(network, 16) if named else None, mined, pending, balance)
+    return Quote(quantity(network) if named else None, mined, pending, balance)

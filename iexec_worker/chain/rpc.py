@@ -53,15 +53,23 @@ def decode(body: bytes, count: int) -> list[Any]:
     """
     try:
         answers = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unavailable("its answer is not JSON") from None
     if isinstance(answers, dict):
         answers = [{**answers, "id": 0}] if count == 1 else _not_a_batch(answers)
     try:
         by_id = {answer["id"]: _result(answer) for answer in answers}
         return [by_id[number] for number in range(count)]
-    except (TypeError, KeyError, AttributeError):
+    except (TypeError, KeyError, AttributeError, ValueError):
         raise Unavailable("its answer is not JSON-RPC") from None
+
+
+def quantity(result: object) -> int:
+    """Read a number of a result; raises `Unavailable` when it is none."""
+    try:
+        return int(str(result), 16)
+    except ValueError:
+        raise Unavailable(f"the node gave {str(result)[:20]!r} for a number") from None
 
 
 class BatchRefused(Unavailable):

@@ -21,7 +21,7 @@ from iexec_worker.chain.flight import (
 )
 from iexec_worker.chain.quote import Quote, quote
 from iexec_worker.chain.rpc import NodeRefused, Request
-from iexec_worker.errors import OutOfGas, Reverted, Unavailable, WorkerError
+from iexec_worker.errors import OutOfGas, Reverted, Unavailable
 from iexec_worker.model import ChainReceipt
 
 if TYPE_CHECKING:
@@ -218,11 +218,6 @@ class Transactions:
         proof = receipts.chain_receipt(receipt, call)
         if proof is not None:
             return proof
-        problem = receipt_problem(receipt, call)
-        if not problem:
-            try:
-                problem = await self.hub.explain(call)
-            except WorkerError:
-                problem = "no reason given"
+        problem = receipt_problem(receipt, call) or await self.hub.explain(call)
         mined = receipts.mined_at(receipt)
         raise Reverted(f"{call}, mined in block {mined.block_number} as {mined.tx_hash}: {problem}")
