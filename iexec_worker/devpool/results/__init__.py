@@ -1,0 +1,1 @@
+"""The result proxy of the embedded pool: archives whose digest it has computed itself."""

@@ -1,0 +1,87 @@
+"""Deals made for the pool, by whomever, become tasks that are ready to be handed out."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+from attrs import define
+
+from iexec_worker.devpool.market import task_id
+from iexec_worker.devpool.scheduler import deal_params
+from iexec_worker.devpool.scheduler.answers import is_tee
+from iexec_worker.devpool.scheduler.state import Task, TaskState
+from iexec_worker.errors import Reverted, Unavailable
+
+if TYPE_CHECKING:
+    from iexec_worker.devpool.onchain import PoolDeal
+    from iexec_worker.devpool.scheduler.evaluation import Evaluation
+    from iexec_worker.devpool.scheduler.ports import Chain
+    from iexec_worker.devpool.scheduler.settings import SchedulerSettings
+    from iexec_worker.devpool.scheduler.state import Store
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+@define(eq=False)
+class Deals:
+    """Watches for deals and initialises their tasks."""
+
+    store: Store
+    chain: Chain
+    evaluation: Evaluation
+    settings: SchedulerSettings
+
+    async def run(self) -> None:
+        """Look for deals until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except Unavailable as reason:
+                log.warning("no deals", reason=str(reason))
+            await trio.sleep(self.settings.periods.deals)
+
+    async def look(self) -> None:
+        """Take on the deals made since the last look. Raises Unavailable."""
+        found, following = await self.chain.deals_since(self.store.next_block)
+        for deal_id in found:
+            deal = await self.chain.deal(deal_id)
+            if deal is not None:
+                self._receive(deal, await self.chain.category_time(deal.category))
+        self.store.next_block = following
+        for task in self.store.in_state(TaskState.RECEIVED):
+            await self._initialize(task)
+
+    def _receive(self, deal: PoolDeal, period: int) -> None:
+        if deal.start_time + 7 * period <= time.time():
+            log.info("deal skipped: too late to contribute", deal=deal.deal_id)
+            return
+        params = deal_params.read(deal.params, self.settings.numbers[0])
+        for index in range(deal.bot_first, deal.bot_first + deal.bot_size):
+            key = task_id(deal.deal_id, index)
+            if key not in self.store.tasks:
+                task = Task(key, deal, index, period, params, self.store.changes)
+                self.store.tasks[key] = task
+                task.enter(TaskState.RECEIVED)
+
+    async def _initialize(self, task: Task) -> None:
+        task.enter(TaskState.INITIALIZING)
+        if is_tee(task.deal.tag):
+            # The scheduler looks for the SMS of the framework first; this pool has none.
+            log.warning("TEE task refused: this pool has no SMS", task=task.chain_task_id)
+            self.evaluation.fail(task, TaskState.INITIALIZE_FAILED)
+            return
+        try:
+            # Anyone may have initialised it already; that is as good.
+            if await self.chain.task(task.chain_task_id) is None:
+                await self.chain.initialize(task.deal.deal_id, task.index)
+        except Unavailable:
+            task.enter(TaskState.RECEIVED)
+            raise
+        except Reverted as reason:
+            log.warning("not initialised", task=task.chain_task_id, reason=str(reason))
+            self.evaluation.fail(task, TaskState.INITIALIZE_FAILED)
+            return
+        task.enter(TaskState.INITIALIZED)
