@@ -1,0 +1,171 @@
+"""Containers, from start to removal."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+import trio
+from attrs import frozen
+from docker.errors import APIError, NotFound
+
+from iexec_worker.engine.client import CALL_TIMEOUT
+from iexec_worker.engine.logs import read_log
+from iexec_worker.engine.spec import ContainerSpec, create_request
+from iexec_worker.engine.state import ContainerExit, FoundContainer, read_exit, read_found
+from iexec_worker.errors import EngineRefused, WorkerError
+from iexec_worker.model import ComputeLogs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from typing import BinaryIO
+
+    from docker import APIClient
+
+    from iexec_worker.engine.client import Engine
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+CLEANUP_LIMIT: Final = 15.0
+"""Seconds for the removal of a container when its scope ends. The engine gives a killed process up
+to 10 s; what is left after that is found by its labels later."""
+
+CONFLICT: Final = 409
+
+
+@frozen
+class Containers:
+    """The containers of *engine*. A *container* is named by its id or its name."""
+
+    engine: Engine
+
+    @asynccontextmanager
+    async def running(self, spec: ContainerSpec) -> AsyncIterator[str]:
+        """Start a container and hold it: yields its id; see `start` and `held`."""
+        async with self.held(spec.name):
+            yield await self.start(spec)
+
+    @asynccontextmanager
+    async def held(self, name: str) -> AsyncIterator[None]:
+        """
+        Stop and remove the container *name* when the block ends, however it does.
+
+        It need not exist, so that a start that was cancelled half-way leaves nothing either. The
+        removal is shielded, and given up after `CLEANUP_LIMIT`.
+        """
+        try:
+            yield
+        finally:
+            with trio.move_on_after(CLEANUP_LIMIT, shield=True) as scope:
+                try:
+                    await self.remove(name)
+                except WorkerError as error:
+                    log.warning("container not removed", container=name, reason=str(error))
+            if scope.cancelled_caught:
+                log.warning("container not removed", container=name, reason="engine too slow")
+
+    async def start(self, spec: ContainerSpec) -> str:
+        """
+        Start a container in the place of any other with its name, and return its id.
+
+        Raises `EngineRefused` with the engine's words when it cannot be made or run; nothing is
+        left of it then.
+        """
+        await self.remove(spec.name)
+        container = await self.engine.call(partial(_create, spec=spec))
+        try:
+            await self.engine.call(partial(_start, container=container))
+        except EngineRefused:
+            await self.remove(container)
+            raise
+        return container
+
+    async def wait(self, container: str, *, limit: float) -> ContainerExit:
+        """Wait for its end; after *limit* seconds, kill it."""
+        with trio.move_on_after(limit) as scope:
+            # The engine answers when the container has stopped, also if it had before.
+            await self.engine.stream(lambda api: api.wait(container))
+        if scope.cancelled_caught:
+            await self.stop(container)
+        inspected = await self.engine.call(lambda api: api.inspect_container(container))
+        return read_exit(inspected, timed_out=scope.cancelled_caught)
+
+    async def stop(self, container: str) -> None:
+        """Kill it; returns when it has stopped. One that is not running, or not there, is fine."""
+        await self.engine.call(lambda api: _unless_done(lambda: api.kill(container)))
+
+    async def logs(
+        self, container: str, *, stdout: BinaryIO | None = None, stderr: BinaryIO | None = None
+    ) -> ComputeLogs:
+        """
+        Return the end of what it printed so far; whole streams are written to open files, if given.
+
+        The files are written in a thread, which has ended when this returns or is cancelled.
+        """
+        return ComputeLogs(
+            await self.engine.stream(lambda api: read_log(api, container, "stdout", stdout)),
+            await self.engine.stream(lambda api: read_log(api, container, "stderr", stderr)),
+        )
+
+    async def remove(self, container: str) -> None:
+        """Stop and remove it, with its anonymous volumes. One that is not there is fine."""
+        await self.engine.call(partial(_remove, container=container))
+
+    async def find(self, name: str) -> FoundContainer | None:
+        """Return the container *name* as it is now, if it is there."""
+        inspected = await self.engine.call(partial(_inspect, container=name))
+        return read_found(inspected) if inspected else None
+
+    async def list_ours(self, labels: Mapping[str, str]) -> tuple[FoundContainer, ...]:
+        """Return all containers, stopped ones too, that bear all of *labels*."""
+        wanted = [f"{name}={value}" for name, value in labels.items()]
+        return await self.engine.call(partial(_list, labels=wanted))
+
+
+def _create(api: APIClient, spec: ContainerSpec) -> str:
+    return str(api.create_container(**create_request(api, spec))["Id"])
+
+
+def _start(api: APIClient, container: str) -> None:
+    try:
+        api.start(container)
+    except APIError as error:
+        # Whatever the status: some commands and devices that cannot be had are a 500.
+        raise EngineRefused(f"container cannot start: {error.explanation or error}") from error
+
+
+def _remove(api: APIClient, container: str) -> None:
+    if _unless_done(lambda: api.remove_container(container, v=True, force=True)):
+        return
+    # Somebody else's removal is under way; the name is free when that has ended.
+    _unless_done(lambda: api.wait(container, timeout=CALL_TIMEOUT, condition="removed"))
+
+
+def _unless_done(action: Callable[[], object]) -> bool:
+    """Run *action*, whose aim may be reached already; False iff the engine says "conflict"."""
+    try:
+        action()
+    except NotFound:
+        return True
+    except APIError as error:
+        if error.response is None or error.response.status_code != CONFLICT:
+            raise
+        return False
+    return True
+
+
+def _inspect(api: APIClient, container: str) -> dict[str, Any] | None:
+    try:
+        inspected: dict[str, Any] = api.inspect_container(container)
+    except NotFound:
+        return None
+    return inspected
+
+
+def _list(api: APIClient, labels: list[str]) -> tuple[FoundContainer, ...]:
+    rows = api.containers(all=True, quiet=True, filters={"label": labels})
+    # One may go between the list and the look at it.
+    inspected = (_inspect(api, row["Id"]) for row in rows)
+    return tuple(read_found(container) for container in inspected if container)

@@ -1,0 +1,154 @@
+"""Images: is one here, and getting it within its limits."""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+import trio
+from attrs import frozen
+from docker.errors import APIError, NotFound
+
+from iexec_worker.engine.progress import Layers, PullProgress
+from iexec_worker.engine.reference import DEFAULT_REGISTRY, Reference, parse_reference
+from iexec_worker.errors import PullFailed, WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from docker import APIClient
+
+    from iexec_worker.config import RegistryCredentials
+    from iexec_worker.engine.client import Engine
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+MINUTE: Final = 60.0
+
+_HUB_LOGIN: Final = "https://index.docker.io/v1/"
+"""The name under which the default registry takes log-ins, since its first version."""
+
+_ANONYMOUS: Final[dict[str, Any]] = {}
+"""Said in so many words, or the SDK would look for credentials in its user's home."""
+
+
+def pull_limit(time_reference: float, minimum: float, maximum: float) -> float:
+    """
+    Seconds that an image of a category with *time_reference* (seconds) may take to arrive.
+
+    10 × log10 of the minutes, in whole minutes, within *minimum* and *maximum* (seconds).
+    """
+    if time_reference <= MINUTE:
+        return minimum
+    minutes = round(10 * math.log10(time_reference / MINUTE))
+    return max(minimum, min(maximum, minutes * MINUTE))
+
+
+def _unseen(progress: PullProgress) -> None:
+    """Nobody watches."""
+
+
+@frozen
+class Images:
+    """
+    The images of *engine*.
+
+    *registries*: log-ins by exact host and port. *stall*: seconds without progress after which a
+    pull is given up.
+    """
+
+    engine: Engine
+    registries: Sequence[RegistryCredentials]
+    stall: float
+
+    async def find(self, image: str) -> str | None:
+        """Return the id of *image* if the engine has it."""
+        return await self.engine.call(lambda api: _find(api, str(parse_reference(image))))
+
+    async def pull(
+        self, image: str, *, limit: float, progress: Callable[[PullProgress], None] = _unseen
+    ) -> None:
+        """
+        Get *image* within *limit* seconds, log-in included, telling *progress* on the way.
+
+        Raises `Rejected` for a name without a tag and `PullFailed` when the registry refuses, the
+        limit passes or nothing moves any more. The engine has stopped pulling when this returns,
+        however it does; another pull of the same image goes on.
+        """
+        reference = parse_reference(image)
+        with trio.move_on_after(limit) as scope:
+            login = await self._login(reference)
+            await self._receive(reference, login, progress)
+        if scope.cancelled_caught:
+            raise PullFailed(f"image {reference}: not here after its limit of {limit:.0f} s")
+        if await self.find(image) is None:
+            raise PullFailed(f"image {reference}: the engine ended the pull without it")
+
+    async def _receive(
+        self, reference: Reference, login: dict[str, Any], progress: Callable[[PullProgress], None]
+    ) -> None:
+        layers = Layers()
+        with trio.move_on_after(self.stall) as scope:
+
+            def hear(message: dict[str, Any]) -> None:
+                if layers.hear(message):
+                    scope.deadline = trio.current_time() + self.stall
+                    progress(layers.progress)
+
+            await self.engine.stream(lambda api: _pull(api, reference, login, hear))
+        if scope.cancelled_caught:
+            raise PullFailed(
+                f"image {reference}: nothing arrived for {self.stall:.0f} s, at "
+                f"{layers.progress.current} of {layers.progress.total} bytes"
+            )
+
+    async def _login(self, reference: Reference) -> dict[str, Any]:
+        """Return what to pull with: credentials that the registry took, else none."""
+        found = next((r for r in self.registries if r.address == reference.registry), None)
+        if found is None:
+            return _ANONYMOUS
+        server = _HUB_LOGIN if found.address == DEFAULT_REGISTRY else found.address
+        login = {
+            "username": found.username,
+            "password": found.password.reveal(),
+            "serveraddress": server,
+        }
+        try:
+            await self.engine.stream(
+                lambda api: api.login(
+                    found.username, found.password.reveal(), registry=server, reauth=True
+                )
+            )
+        except WorkerError as error:
+            log.warning("log-in failed, pulling without", registry=found.address, reason=str(error))
+            return _ANONYMOUS
+        return login
+
+
+def _find(api: APIClient, image: str) -> str | None:
+    try:
+        return str(api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]  # the stubs'
+    except NotFound:
+        return None
+
+
+def _pull(
+    api: APIClient,
+    reference: Reference,
+    login: dict[str, Any],
+    hear: Callable[[dict[str, Any]], None],
+) -> None:
+    """Pull to the end, in a thread, while *hear* is called in Trio's."""
+    try:
+        messages = api.pull(
+            reference.name, reference.version, stream=True, decode=True, auth_config=login
+        )
+    except APIError as error:
+        raise PullFailed(f"image {reference}: {error.explanation or error}") from error
+    with closing(messages):
+        for message in messages:
+            if "error" in message:
+                raise PullFailed(f"image {reference}: {message['error']}")
+            trio.from_thread.run_sync(hear, message)
