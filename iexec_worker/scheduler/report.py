@@ -1,0 +1,80 @@
+"""
+Telling the pool one status until it has heard it.
+
+Not stamina's job: it measures time.monotonic, so that neither Trio's clock nor a deadline ends
+an attempt under way, and knows nothing of a gate to wait at between attempts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import structlog
+import trio
+
+from iexec_worker.errors import Unauthorized, Unavailable, WorkerError
+from iexec_worker.scheduler.exchange import Refused
+from iexec_worker.supervise import Backoff
+from iexec_worker.wire import Cause
+
+if TYPE_CHECKING:
+    from iexec_worker.model import StatusUpdate
+    from iexec_worker.scheduler.api import Answer
+    from iexec_worker.scheduler.session import Session
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: Between two tries: soon after a hiccup, gently on a pool that is down for an hour.
+REPORT_BACKOFF: Final = Backoff(first=0.5, limit=20.0)
+
+_BAD_REQUEST: Final = 400
+
+
+@attrs.define(eq=False)
+class Report:
+    """One status on its way to the pool. *problem*: what came of the last try."""
+
+    session: Session
+    task_id: str
+    update: StatusUpdate
+    attempts: int = 0
+    problem: str = ""
+
+    async def deliver(self) -> Answer:
+        """Return the pool's answer; whoever calls sets the deadline. Raises `Rejected`."""
+        while True:
+            await self.session.gate.wait_open()
+            self.attempts += 1
+            try:
+                return await self.session.update(self.task_id, self.update)
+            except Refused as error:
+                self._use_older_cause(error)
+            except (Unavailable, Unauthorized) as error:
+                await self._pause(error)
+
+    def _use_older_cause(self, error: Refused) -> None:
+        """Go on with a cause that every pool knows; raises *error* when that is no remedy."""
+        cause = self.update.cause
+        if error.status != _BAD_REQUEST or cause in (None, Cause.UNKNOWN):
+            raise error
+        log.warning("the pool does not know this cause; telling UNKNOWN", **self._facts())
+        self.update = attrs.evolve(self.update, cause=Cause.UNKNOWN)
+
+    async def _pause(self, error: WorkerError) -> None:
+        self.problem = str(error)
+        wait = self.session.backoff.delay(self.attempts)
+        log.warning(
+            "update not told, trying again",
+            **self._facts(),
+            attempt=self.attempts,
+            wait=round(wait, 1),
+            last_answer=self.session.last_answer(),
+            reason=self.problem,
+        )
+        await trio.sleep(wait)
+
+    def _facts(self) -> dict[str, object]:
+        cause = self.update.cause
+        facts: dict[str, object] = {"task": self.task_id, "status": self.update.status.value}
+        return facts if cause is None else facts | {"cause": cause.value}
