@@ -1,0 +1,247 @@
+"""A replicate with the edges in memory: a pool that answers as told and a chain one can set."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import pytest
+import trio
+from attrs import define, field
+
+from iexec_worker.chain.blocks import Block
+from iexec_worker.model import (
+    ZERO_ADDRESS,
+    ZERO_HASH,
+    Account,
+    Authorization,
+    Contribution,
+    ContributionStatus,
+    DealParams,
+    Notification,
+    OnchainTask,
+    ReplicateOffer,
+    StatusUpdate,
+    TaskDescription,
+    TaskStatus,
+)
+from iexec_worker.replicates.credibility import Credibility
+from iexec_worker.replicates.group import Replicates
+from iexec_worker.replicates.journal import Journal
+from iexec_worker.replicates.replicate import Surroundings
+from iexec_worker.replicates.slots import Slots
+from iexec_worker.replicates.steps import Steps
+from iexec_worker.scheduler.api import Answer
+from iexec_worker.scheduler.subscriptions import Subscriptions
+from iexec_worker.stages.conditions import Conditions
+from iexec_worker.stages.task import Details, Stage, Task
+from iexec_worker.telemetry.tree import Node
+from iexec_worker.wire import Action, Status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+TASK: Final = "0x" + 64 * "a"
+WALLET: Final = "0x" + 40 * "1"
+HASH: Final = "0x" + 64 * "c"
+
+#: What the pool answers to each status when nothing special is told, as SCHEDULER.md §2.3.
+PLAIN: Final = {
+    Status.STARTED: Action.PLEASE_DOWNLOAD_APP,
+    Status.APP_DOWNLOADED: Action.PLEASE_DOWNLOAD_DATA,
+    Status.DATA_DOWNLOADED: Action.PLEASE_COMPUTE,
+    Status.COMPUTED: Action.PLEASE_CONTRIBUTE,
+    Status.CONTRIBUTED: Action.PLEASE_WAIT,
+    Status.REVEALED: Action.PLEASE_WAIT,
+    Status.RESULT_UPLOADED: Action.PLEASE_WAIT,
+    Status.COMPLETED: Action.PLEASE_WAIT,
+    Status.ABORTED: None,
+}
+
+DESCRIPTION: Final = TaskDescription(
+    chain_task_id=TASK,
+    deal_id=ZERO_HASH,
+    index=0,
+    app_address=ZERO_ADDRESS,
+    app_type="DOCKER",
+    app_uri="app:1",
+    app_enclave="",
+    dataset_address=ZERO_ADDRESS,
+    dataset_name="",
+    dataset_uri="",
+    dataset_checksum=ZERO_HASH,
+    requester=ZERO_ADDRESS,
+    beneficiary=ZERO_ADDRESS,
+    callback=ZERO_ADDRESS,
+    params=DealParams(),
+    tag=ZERO_HASH,
+    trust=1,
+    time_reference=300,
+    bot_first=0,
+    bot_size=1,
+    start_time=1,
+    contribution_deadline=2100,
+    final_deadline=3000,
+    worker_stake=0,
+)
+
+
+@define(eq=False)
+class FakePool:
+    """Answers updates from *answers* first, else as a pool to which everything is new."""
+
+    told: list[StatusUpdate] = field(factory=list)
+    answers: dict[Status, list[Answer]] = field(factory=dict)
+    wanted: list[Notification] = field(factory=list)
+    silent: set[Status] = field(factory=set)
+    heard: dict[Status, trio.Event] = field(factory=dict)
+
+    @property
+    def statuses(self) -> list[Status]:
+        return [update.status for update in self.told]
+
+    async def report(self, task_id: str, update: StatusUpdate, *, deadline: float) -> Answer:
+        await trio.lowlevel.checkpoint()
+        self.told.append(update)
+        self.event(update.status).set()
+        if update.status in self.silent:
+            await trio.sleep_forever()
+        if self.answers.get(update.status):
+            return self.answers[update.status].pop(0)
+        if update.status.endswith("ING") or update.status.endswith("ONGOING"):
+            return Answer(200, Action.PLEASE_CONTINUE)
+        return Answer(200, PLAIN.get(update.status, Action.PLEASE_ABORT))
+
+    async def interrupted(self, block: int) -> tuple[Notification, ...]:
+        await trio.lowlevel.checkpoint()
+        return tuple(self.wanted)
+
+    def event(self, status: Status) -> trio.Event:
+        return self.heard.setdefault(status, trio.Event())
+
+
+@define(eq=False)
+class FakeChain:
+    """What hub and block watch say; a block comes every tenth of a second."""
+
+    task: OnchainTask = field(
+        factory=lambda: OnchainTask(
+            TaskStatus.ACTIVE, ZERO_HASH, 0, 2100, 0, 3000, ZERO_HASH, 0, 0, (), b""
+        )
+    )
+    contribution: Contribution = field(
+        factory=lambda: Contribution(ContributionStatus.UNSET, ZERO_HASH, ZERO_HASH, ZERO_ADDRESS)
+    )
+
+    @property
+    def latest(self) -> Block:
+        return Block(100 + int(10 * trio.current_time()), 0)
+
+    async def current(self) -> Block:
+        await trio.lowlevel.checkpoint()
+        return self.latest
+
+    async def next(self) -> Block:
+        await trio.sleep(0.1)
+        return self.latest
+
+    async def describe(self, task_id: str) -> TaskDescription | None:
+        await trio.lowlevel.checkpoint()
+        return DESCRIPTION if task_id == TASK else None
+
+    async def contribute_view(self, task_id: str, worker: str) -> tuple[Any, ...]:
+        await trio.lowlevel.checkpoint()
+        return self.task, self.contribution, Account(0, 0)
+
+    def contributed(self) -> None:
+        self.contribution = attrs.evolve(
+            self.contribution, status=ContributionStatus.CONTRIBUTED, result_hash=HASH
+        )
+
+    def consensus(self) -> None:
+        self.task = attrs.evolve(
+            self.task, status=TaskStatus.REVEALING, consensus_value=HASH, reveal_deadline=2700
+        )
+
+    def revealed(self) -> None:
+        self.contribution = attrs.evolve(self.contribution, status=ContributionStatus.PROVED)
+
+    def completed(self) -> None:
+        self.task = attrs.evolve(self.task, status=TaskStatus.COMPLETED)
+
+
+def now() -> float:
+    """Return a time before every deadline of the task."""
+    return 1000.0
+
+
+@define(eq=False)
+class World:
+    """The fakes, and the stages that were run; *hooks* replace what a stage does."""
+
+    folder: Path
+    pool: FakePool = field(factory=FakePool)
+    chain: FakeChain = field(factory=FakeChain)
+    subscriptions: Subscriptions = field(factory=Subscriptions)
+    done: list[Action] = field(factory=list)
+    hooks: dict[Action, Callable[[Task], Awaitable[Details]]] = field(factory=dict)
+    slots: Slots = field(factory=lambda: Slots(1))
+    node: Node = field(factory=lambda: Node("replicates"))
+
+    @asynccontextmanager
+    async def replicates(self) -> AsyncIterator[Replicates]:
+        chain: Any = self.chain
+        pool: Any = self.pool
+        conditions = Conditions(chain, WALLET, ZERO_ADDRESS, now)
+        credibility = Credibility(conditions, pool, chain)
+        stages = {action: self._stage(action) for action in Action if action in STAGES}
+        around = Surroundings(
+            steps=Steps(stages, pool, credibility, now),
+            credibility=credibility,
+            conditions=conditions,
+            hub=chain,
+            blocks=chain,
+            subscriptions=self.subscriptions,
+            journal=Journal(self.folder),
+            slots=self.slots,
+            now=now,
+        )
+        async with trio.open_nursery() as nursery:
+            yield Replicates(around, nursery, self.node)
+            nursery.cancel_scope.cancel()
+
+    async def begin(self, replicates: Replicates, task_id: str = TASK) -> None:
+        authorization = Authorization(task_id, WALLET, ZERO_ADDRESS, "0x")
+        slot = await self.slots.acquire()
+        await replicates.begin(ReplicateOffer(authorization, None), slot)
+
+    def publish(self, action: Action, block: int = 0) -> None:
+        self.subscriptions.deliver(Notification(TASK, action, (), block))
+
+    def _stage(self, action: Action) -> Stage:
+        async def stage(task: Task) -> Details:
+            await trio.lowlevel.checkpoint()
+            self.done.append(action)
+            hook = self.hooks.get(action)
+            return await hook(task) if hook else Details()
+
+        return stage
+
+
+STAGES: Final = {
+    Action.PLEASE_START,
+    Action.PLEASE_DOWNLOAD_APP,
+    Action.PLEASE_DOWNLOAD_DATA,
+    Action.PLEASE_COMPUTE,
+    Action.PLEASE_CONTRIBUTE,
+    Action.PLEASE_REVEAL,
+    Action.PLEASE_UPLOAD,
+    Action.PLEASE_COMPLETE,
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
