@@ -9,15 +9,17 @@ import trio
 from attrs import frozen
 
 from iexec_worker.engine.command import split_command
-from iexec_worker.engine.containers import ContainerSpec
+from iexec_worker.engine.spec import ContainerSpec
 from iexec_worker.errors import EngineRefused, StageFailed
+from iexec_worker.stages import printed
 from iexec_worker.stages.environment import IN, OUT, app_environment
 from iexec_worker.stages.task import Details
 from iexec_worker.wire import Cause
 
 if TYPE_CHECKING:
-    from iexec_worker.engine.containers import ContainerExit, Containers
+    from iexec_worker.engine.containers import Containers
     from iexec_worker.engine.images import Images
+    from iexec_worker.engine.state import ContainerExit
     from iexec_worker.model import ComputeLogs
     from iexec_worker.stages.conditions import Conditions
     from iexec_worker.stages.developer_log import DeveloperLog
@@ -73,9 +75,7 @@ class Compute:
         try:
             async with self.containers.running(spec) as container:
                 ended = await self.containers.wait(container, limit=task.description.time_reference)
-                succeeded = ended.exit_code == 0 and not ended.timed_out
-                into = task.folder.iexec_out if succeeded else None
-                logs = await self.containers.logs(container, into=into)
+                logs = await self._printed(task, container, keep=ended.exit_code == 0)
         except EngineRefused as error:
             raise StageFailed(
                 Cause.APP_COMPUTE_FAILED, str(error), exit_code=NO_EXIT_CODE, stderr=str(error)
@@ -83,6 +83,14 @@ class Compute:
         self.durations.task().app(ended.duration)
         self.developer_log(task, ended, logs)
         return ended, logs
+
+    async def _printed(self, task: Task, container: str, *, keep: bool) -> ComputeLogs:
+        """Read what the app printed; an app that succeeded finds all of it in its output."""
+        with printed.streams(task.folder) as (stdout, stderr):
+            logs = await self.containers.logs(container, stdout=stdout, stderr=stderr)
+        if keep:
+            await trio.to_thread.run_sync(printed.keep, task.folder)
+        return logs
 
     def spec(self, task: Task) -> ContainerSpec:
         """Return the container of a standard app (WORKER.md §9)."""

@@ -11,7 +11,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iexec_worker.engine.containers import ContainerExit
+    from iexec_worker.engine.state import ContainerExit
     from iexec_worker.model import ComputeLogs
     from iexec_worker.stages.task import Task
 

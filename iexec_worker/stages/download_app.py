@@ -13,7 +13,8 @@ from iexec_worker.stages.task import Details
 from iexec_worker.wire import Cause, Status
 
 if TYPE_CHECKING:
-    from iexec_worker.engine.images import Images, PullProgress
+    from iexec_worker.engine.images import Images
+    from iexec_worker.engine.progress import PullProgress
     from iexec_worker.stages.conditions import Conditions
     from iexec_worker.stages.fallback import Fallback
     from iexec_worker.stages.task import Task
