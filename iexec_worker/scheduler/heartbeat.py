@@ -45,9 +45,13 @@ async def run(
         answer = await beat.once()
         if answer is not None:
             on_ping(answer)
-        # Beats missed while the process was stopped are not made up.
-        due = max(due + period, trio.current_time())
-        await trio.sleep_until(due)
+        await trio.sleep_until(due := _next(due, period))
+
+
+def _next(due: float, period: float) -> float:
+    """Return the time after *due*; beats missed while the process was stopped are not made up."""
+    now = trio.current_time()
+    return due + period if due + period > now else now + period
 
 
 @define

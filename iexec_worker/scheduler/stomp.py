@@ -87,13 +87,12 @@ def _text(frame: ConnectFrame | SubscribeFrame | UnsubscribeFrame | DisconnectFr
 
 def parse(text: str) -> Received:
     """Read one SockJS message; raises ValueError when it is no frame a broker sends."""
+    if text and not text.strip("\r\n"):
+        return Ignorable()
     # "surrogatepass": JSON may hold half a character; what comes of it is no JSON, not a crash.
     frames = list(FrameParser().parse_frames_from_chunk(text.encode(errors="surrogatepass")))
-    # A line end after the frame reads as a beat.
+    # A line end after a frame reads as a beat, and so does an unknown command.
     match [frame for frame in frames if not isinstance(frame, HeartbeatFrame)]:
-        case []:
-            if frames:
-                return Ignorable()
         case [ConnectedFrame()]:
             return Connected()
         case [MessageFrame(headers=headers, body=body)]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +14,7 @@ import trio
 from attrs import define, field, frozen
 from hypercorn.config import Config
 from hypercorn.trio import serve
-from quart import Response, make_response, request, websocket
+from quart import Response, request, websocket
 from quart_trio import QuartTrio
 
 from iexec_worker.scheduler.api import SchedulerApi
@@ -50,10 +51,8 @@ async def serve_app(nursery: trio.Nursery) -> Serve:
 async def serve_raw(nursery: trio.Nursery) -> ServeRaw:
     async def start(handler: RawHandler) -> str:
         async def quietly(stream: trio.SocketStream) -> None:
-            try:
+            with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
                 await handler(stream)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                pass
 
         listeners = await nursery.start(trio.serve_tcp, quietly, 0)
         return f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
@@ -95,7 +94,7 @@ class FakeRest:
         return [call for call in self.calls if call.path == path]
 
     async def answer(self, path: str) -> Response:
-        text = (await request.get_data()).decode()
+        text = str(await request.get_data(as_text=True))
         token = request.headers.get("Authorization", "")
         body = json.loads(text) if text else None
         self.calls.append(Call(request.method, path, dict(request.args), token, body))
@@ -188,6 +187,9 @@ class FakeBroker:
         self._news.set()
         self._news = trio.Event()
 
+    def session(self, name: str) -> SockJsSession:
+        return self.sessions.setdefault(name, SockJsSession.new())
+
     @property
     def last(self) -> SockJsSession:
         return list(self.sessions.values())[-1]
@@ -252,13 +254,17 @@ async def broker(serve_app: Serve) -> FakeBroker:
 
     @app.get("/connect/info")
     async def info() -> dict[str, object]:
-        return {"entropy": -1, "origins": ["*:*"], "cookie_needed": True} | {
-            "websocket": broker.websocket
-        }
+        answer: dict[str, object] = {"entropy": -1, "origins": ["*:*"], "cookie_needed": True}
+        return answer | {"websocket": broker.websocket}
 
-    def session_of(name: str) -> SockJsSession:
-        return broker.sessions.setdefault(name, SockJsSession.new())
+    _serve_receiving(app, broker)
+    _serve_sending(app, broker)
+    _serve_websocket(app, broker)
+    broker.url = await serve_app(app)
+    return broker
 
+
+def _serve_receiving(app: QuartTrio, broker: FakeBroker) -> None:
     @app.post("/connect/<server>/<name>/xhr_streaming")
     async def xhr_streaming(server: str, name: str) -> Response:
         broker.posts.append("xhr_streaming")
@@ -266,7 +272,7 @@ async def broker(serve_app: Serve) -> FakeBroker:
             return Response("", broker.status["xhr_streaming"])
         if broker.buffering:
             await trio.sleep_forever()
-        response: Response = await make_response(broker.stream(session_of(name)))  # type: ignore[assignment]  # Quart says Response or werkzeug's
+        response = Response(broker.stream(broker.session(name)))
         response.timeout = None
         return response
 
@@ -275,33 +281,39 @@ async def broker(serve_app: Serve) -> FakeBroker:
         broker.posts.append("xhr")
         if "xhr" in broker.status:
             return Response("", broker.status["xhr"])
-        session = session_of(name)
+        session = broker.session(name)
         if not session.opened:
             session.opened = True
             return Response("o\n")
         return Response(await broker.next_frame(session) + "\n")
 
+
+def _serve_sending(app: QuartTrio, broker: FakeBroker) -> None:
     @app.post("/connect/<server>/<name>/xhr_send")
     async def xhr_send(server: str, name: str) -> Response:
         if name not in broker.sessions or "xhr_send" in broker.status:
             return Response("", broker.status.get("xhr_send", 404))
-        broker.take(broker.sessions[name], json.loads(await request.get_data()))
+        broker.take(broker.sessions[name], await request.get_json())
         return Response("", 204)
 
+
+def _serve_websocket(app: QuartTrio, broker: FakeBroker) -> None:
     @app.websocket("/connect/<server>/<name>/websocket")
     async def connected(server: str, name: str) -> None:
         broker.posts.append("websocket")
-        session = session_of(name)
+        session = broker.session(name)
+        broker.receiving += 1
 
         async def send() -> None:
             await websocket.send("o")
             while True:
                 await websocket.send(await broker.next_frame(session))
 
-        async with trio.open_nursery() as sending:
-            sending.start_soon(send)
-            while True:
-                broker.take(session, json.loads(await websocket.receive()))
-
-    broker.url = await serve_app(app)
-    return broker
+        try:
+            async with trio.open_nursery() as sending:
+                sending.start_soon(send)
+                while True:
+                    broker.take(session, json.loads(await websocket.receive()))
+        finally:
+            broker.receiving -= 1
+            broker.happened()

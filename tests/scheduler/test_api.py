@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-import trio
 from structlog.testing import capture_logs
 
 from iexec_worker.errors import Rejected, Unauthorized, Unavailable
@@ -14,6 +14,9 @@ from iexec_worker.scheduler.config_server import chain_config
 from iexec_worker.scheduler.exchange import Refused
 from iexec_worker.wire import Action, Cause, Status
 from tests.scheduler.conftest import TASK, WALLET, FakeRest, Reply, ServeRaw
+
+if TYPE_CHECKING:
+    import trio
 
 JSON = "application/json"
 UPDATE = f"/replicates/{TASK}/updateStatus"
@@ -208,7 +211,7 @@ async def test_html_is_no_answer_to_anything(rest: FakeRest, api: SchedulerApi) 
         api.available("t", 1),
         chain_config_of(rest),
     ):
-        with pytest.raises(Unavailable, match="HTML instead of .* nginx") as caught:
+        with pytest.raises(Unavailable, match=r"HTML instead of .* nginx") as caught:
             await call
         assert "\n" not in str(caught.value)
 
@@ -245,7 +248,7 @@ async def test_nobody_listening_says_so(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_url_that_is_none_says_so(client: httpx.AsyncClient) -> None:
-    with pytest.raises(Unavailable, match="InvalidURL|UnsupportedProtocol"):
+    with pytest.raises(Unavailable, match=r"InvalidURL|UnsupportedProtocol"):
         await SchedulerApi(client, "core:13000").version()
 
 
