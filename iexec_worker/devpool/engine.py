@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import docker
+import httpx
 import requests
 import structlog
 import trio
@@ -56,7 +57,7 @@ async def engine(folder: Path, *, host: str | None = None) -> AsyncIterator[Engi
     containers and networks go when the scope ends. Raises Fatal, with the command that helps.
     """
     there = host or DEFAULT_HOST
-    if await trio.to_thread.run_sync(_answers, there):
+    if await _answers(there):
         yield Engine(there, own=False)
         return
     _require(there)
@@ -68,25 +69,31 @@ async def engine(folder: Path, *, host: str | None = None) -> AsyncIterator[Engi
         own = f"unix://{run}/docker.sock"
         command = await trio.to_thread.run_sync(_prepare, folder, Path(run), own)
         log.info("starting an engine", folder=str(folder), host=own)
+        stack.callback(_unmount, folder, Path(run))
         dockerd = await stack.enter_async_context(
             child(command, name="dockerd", log=folder / "dockerd.log", grace=_STOP)
         )
 
         async def up() -> bool:
-            return await trio.to_thread.run_sync(_answers, own)
+            return await _answers(own)
 
         await dockerd.serving(up, limit=_START)
         stack.push_async_callback(_clear, own)
         yield Engine(own, own=True)
 
 
-def _answers(host: str) -> bool:
-    try:
-        client = docker.APIClient(base_url=host, timeout=_ANSWER)
-    except (DockerException, requests.RequestException):
-        return False
-    client.close()
-    return True
+async def _answers(host: str) -> bool:
+    """True iff an engine answers a ping; of hosts that are reached in other ways it is believed."""
+    scheme, _, place = host.partition("://")
+    if scheme not in ("unix", "tcp", "http"):
+        return True
+    transport = httpx.AsyncHTTPTransport(uds=place if scheme == "unix" else None)
+    url = "http://engine/_ping" if scheme == "unix" else f"http://{place}/_ping"
+    async with httpx.AsyncClient(transport=transport, timeout=_ANSWER, trust_env=False) as client:
+        try:
+            return (await client.get(url)).is_success
+        except httpx.HTTPError:
+            return False
 
 
 def _require(there: str) -> None:
@@ -153,9 +160,19 @@ def _said(done: subprocess.CompletedProcess[str]) -> str:
     return (done.stderr or done.stdout).strip()
 
 
+def _unmount(*folders: Path) -> None:
+    """Undo the mounts that an engine leaves behind when it is killed: nobody could remove them."""
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in reversed(mounts):
+        if any(Path(place).is_relative_to(folder.resolve()) for folder in folders):
+            _run("umount", "--lazy", place)
+
+
 async def _clear(host: str) -> None:
     """Remove containers and networks: bridges would outlive the engine that made them."""
     with trio.move_on_after(_STOP, shield=True):
+        if not await _answers(host):
+            return
         await trio.to_thread.run_sync(_remove_all, host, abandon_on_cancel=True)
 
 
