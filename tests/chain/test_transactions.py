@@ -486,6 +486,10 @@ async def test_a_nonce_that_went_to_a_stranger_is_not_ours(
     async def faster(raw: str) -> None:
         stranger = benches[0].raw(benches[0].call(TASKS[5]), nonce=0, price=GWEI)
         await chain.rpc.call("eth_sendRawTransaction", stranger)
+        await until(mined)
+
+    async def mined() -> bool:
+        return await benches[0].count() == 1
 
     _, node = await _between(chain, make_node, faster)
     async with make_bench(url=node.url) as bench:
