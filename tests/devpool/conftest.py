@@ -17,7 +17,7 @@ from iexec_worker.devpool.tools import Tools, provide
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-CACHE: Final = Path(__file__).parents[2] / ".cache"
+CACHE: Final = Path(__file__).parents[2] / ".cache" / "iexec-worker"
 
 
 @frozen

@@ -1,0 +1,37 @@
+# Everything runs in .venv, and what is fetched stays in .cache: deleting both leaves a fresh clone.
+#
+#   make demo                 a pool, a worker and a task on this machine; ARGS="--tasks 5" for more
+#   make test                 formatter, linter, types, tests;  ARGS="tests/chain -x" for a part of them
+#   make bench                measurements, as a table
+#   make install              only .venv
+
+# A shell of `su` has no sbin, where dockerd and iptables are.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+export XDG_CACHE_HOME := $(CURDIR)/.cache
+
+BIN := .venv/bin
+ARGS :=
+
+.DEFAULT_GOAL := install
+.PHONY: install demo test check bench
+
+install:
+	@scripts/setup python
+
+demo:
+	@scripts/setup demo
+	@$(BIN)/iexec-worker demo $(ARGS)
+
+test:
+	@scripts/setup test
+	@$(MAKE) --no-print-directory check
+	$(BIN)/pytest $(ARGS)
+
+check:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench:
+	@scripts/setup test
+	@$(BIN)/python tests/bench $(ARGS)
