@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 import trio
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-#: Seconds for saying good-bye, which is a courtesy.
-GOODBYE: Final = 1.0
-
 
 @frozen
 class Limits:
@@ -33,11 +30,13 @@ class Limits:
 
     *silence*: without any frame; three of the pool's heartbeats. *handshake*: for a transport to
     open a session and to get the broker's CONNECTED through; what takes longer between two
-    computers is a proxy that waits for the end of the answer.
+    computers is a proxy that waits for the end of the answer. *goodbye*: for our last frame, which
+    is a courtesy.
     """
 
     silence: float = 15.0
     handshake: float = 5.0
+    goodbye: float = 1.0
 
 
 @define(eq=False)
@@ -128,7 +127,7 @@ class Conversation:
             await self.transport.send(frames)
 
     async def _say_goodbye(self) -> None:
-        with trio.move_on_after(GOODBYE, shield=True):
+        with trio.move_on_after(self.limits.goodbye, shield=True):
             try:
                 await self.transport.send([stomp.disconnect()])
             except WorkerError as error:

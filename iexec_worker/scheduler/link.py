@@ -60,7 +60,7 @@ class Link:
         Keep one link for as long as it lasts; reconnecting is the supervisor's business.
 
         `started` once the gate is open. Raises `LinkLost` or `Unavailable` when it is over.
-        Cancellation says good-bye, for a second at most, and leaves no connection open.
+        Cancellation says good-bye, within `limits.goodbye`, and leaves no connection open.
         """
         problem = LinkLost(f"{self.url}/connect: no transport was tried")
         for transport in self._transports(websocket=await self._offers_websocket()):

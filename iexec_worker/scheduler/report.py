@@ -19,9 +19,11 @@ from iexec_worker.supervise import Backoff
 from iexec_worker.wire import Cause
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from iexec_worker.model import StatusUpdate
     from iexec_worker.scheduler.api import Answer
-    from iexec_worker.scheduler.session import Session
+    from iexec_worker.scheduler.gate import Gate
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -33,21 +35,28 @@ _BAD_REQUEST: Final = 400
 
 @attrs.define(eq=False)
 class Report:
-    """One status on its way to the pool. *problem*: what came of the last try."""
+    """
+    One status on its way to the pool. *problem*: what came of the last try.
 
-    session: Session
+    *send* is one try, *last_answer* says when the pool last answered anything.
+    """
+
     task_id: str
     update: StatusUpdate
+    send: Callable[[str, StatusUpdate], Awaitable[Answer]]
+    gate: Gate
+    backoff: Backoff
+    last_answer: Callable[[], str]
     attempts: int = 0
     problem: str = ""
 
     async def deliver(self) -> Answer:
         """Return the pool's answer; whoever calls sets the deadline. Raises `Rejected`."""
         while True:
-            await self.session.gate.wait_open()
+            await self.gate.wait_open()
             self.attempts += 1
             try:
-                return await self.session.update(self.task_id, self.update)
+                return await self.send(self.task_id, self.update)
             except Refused as error:
                 self._use_older_cause(error)
             except (Unavailable, Unauthorized) as error:
@@ -63,13 +72,13 @@ class Report:
 
     async def _pause(self, error: WorkerError) -> None:
         self.problem = str(error)
-        wait = self.session.backoff.delay(self.attempts)
+        wait = self.backoff.delay(self.attempts)
         log.warning(
             "update not told, trying again",
             **self._facts(),
             attempt=self.attempts,
             wait=round(wait, 1),
-            last_answer=self.session.last_answer(),
+            last_answer=self.last_answer(),
             reason=self.problem,
         )
         await trio.sleep(wait)

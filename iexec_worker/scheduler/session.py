@@ -94,7 +94,7 @@ class Session:
         Waits while the gate is closed. A cause that the pool does not know (400) is replaced by
         UNKNOWN, once. Raises `Unavailable` at the deadline, `Rejected` when repeating is useless.
         """
-        report = Report(self, task_id, update)
+        report = Report(task_id, update, self.update, self.gate, self.backoff, self.last_answer)
         with trio.move_on_after(max(0.0, deadline - time.time())):
             return await report.deliver()
         why = report.problem or self._why_not_yet()

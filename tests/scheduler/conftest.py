@@ -195,7 +195,8 @@ class FakeBroker:
         return list(self.sessions.values())[-1]
 
     def subscribed(self, task_id: str) -> bool:
-        return f"/topic/task/{task_id}" in self.last.topics.values()
+        topic = f"/topic/task/{task_id}"
+        return bool(self.sessions) and topic in self.last.topics.values()
 
     def publish(self, body: object, task_id: str = TASK) -> None:
         text = body if isinstance(body, str) else json.dumps(body)
@@ -299,8 +300,10 @@ def _serve_sending(app: QuartTrio, broker: FakeBroker) -> None:
 
 def _serve_websocket(app: QuartTrio, broker: FakeBroker) -> None:
     @app.websocket("/connect/<server>/<name>/websocket")
-    async def connected(server: str, name: str) -> None:
+    async def connected(server: str, name: str) -> Response | None:
         broker.posts.append("websocket")
+        if "websocket" in broker.status:
+            return Response("", broker.status["websocket"])
         session = broker.session(name)
         broker.receiving += 1
 
