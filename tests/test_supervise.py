@@ -52,10 +52,10 @@ async def test_a_permanent_service_that_fails_is_started_again(autojump_clock: o
         await trio.sleep(10)
         assert len(service.starts) == 2
         assert node.restarts == 1
-        assert node.state is State.RUNNING
+        assert node.snapshot()["state"] == "running"
         assert node.last_error == "OSError: broken"
         nursery.cancel_scope.cancel()
-    assert node.state is State.STOPPED
+    assert node.snapshot()["state"] == "stopped"
 
 
 async def test_returning_is_a_failure_of_a_permanent_service(autojump_clock: object) -> None:

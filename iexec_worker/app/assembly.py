@@ -44,7 +44,7 @@ from iexec_worker.stages.reveal import Reveal
 from iexec_worker.stages.sending import Sending
 from iexec_worker.stages.start import Start
 from iexec_worker.stages.upload import Upload
-from iexec_worker.wire import Action
+from iexec_worker.wire import Action, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -114,6 +114,16 @@ def _counter(metrics: Metrics) -> Callable[[bool], None]:
     return count
 
 
+def _timer(metrics: Metrics) -> Callable[[Status, float], None]:
+    def observe(status: Status, seconds: float) -> None:
+        outcome = "failure" if status.endswith("_FAILED") else "success"
+        metrics.stage_duration.labels(status.removesuffix("_FAILED").lower(), outcome).observe(
+            seconds
+        )
+
+    return observe
+
+
 def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) -> Member:
     """Build a membership of the pool with these *terms*."""
     config, address = own.config, own.wallet.address
@@ -130,7 +140,7 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
         link=Link(own.clients.pool, config.scheduler.url, address, subscriptions, session.gate),
         model=model,
         around=Surroundings(
-            steps=Steps(stages, session, credibility, time.time),
+            steps=Steps(stages, session, credibility, time.time, _timer(own.metrics)),
             credibility=credibility,
             conditions=conditions,
             hub=chain.hub,
@@ -143,6 +153,7 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
         obstacles=Obstacles(chain.hub, chain.blocks, chain.rules, own.draining),
         lost_after=config.scheduler.lost_after,
         drain_timeout=config.supervision.drain_timeout,
+        observe_ping=own.metrics.ping_duration.observe,
     )
 
 
@@ -166,7 +177,12 @@ def _stages(
     return {
         Action.PLEASE_START: Start(conditions),
         Action.PLEASE_DOWNLOAD_APP: DownloadApp(
-            conditions, images, fallback, config.docker.pull_min, config.docker.pull_max
+            conditions,
+            images,
+            fallback,
+            config.docker.pull_min,
+            config.docker.pull_max,
+            own.metrics.pull_bytes.inc,
         ),
         Action.PLEASE_DOWNLOAD_DATA: DownloadData(
             conditions, InputFiles(downloader, config.inputs.ipfs_gateways), fallback

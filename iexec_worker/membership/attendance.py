@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 import trio
-from attrs import define
+from attrs import define, frozen
 
 from iexec_worker.errors import SessionLost, WorkerError
 from iexec_worker.membership.intake import Intake
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from iexec_worker.membership.member import Member
     from iexec_worker.replicates.group import Replicates
+    from iexec_worker.scheduler.session import Session
     from iexec_worker.supervise import Service
     from iexec_worker.telemetry.tree import Node
 
@@ -100,7 +101,8 @@ class Attendance:
         async def run(*, task_status: trio.TaskStatus[None]) -> None:
             task_status.started()
             node.doing = f"a ping every {heartbeat.PERIOD:g} s"
-            await heartbeat.run(self.member.session, on_ping=alive)
+            pings = _TimedPings(self.member.session, self.member.observe_ping)
+            await heartbeat.run(pings, on_ping=alive)
 
         return run
 
@@ -138,3 +140,20 @@ class Attendance:
             if not computing:
                 raise SessionLost("the scheduler has another configuration: joining again")
             self.node.doing = f"new configuration waits for {len(computing)} computing tasks"
+
+
+@frozen
+class _TimedPings:
+    """The session's pings, each measured."""
+
+    session: Session
+    observe: Callable[[float], None]
+
+    async def ping(self) -> str:
+        began = trio.current_time()
+        answer = await self.session.ping()
+        self.observe(trio.current_time() - began)
+        return answer
+
+    def last_answer(self) -> str:
+        return self.session.last_answer()

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @frozen
 class Member:
-    """*terms* are what all the rest was built for; *lost_after* is in missed pings."""
+    """
+    *terms* are what all the rest was built for; *lost_after* is in missed pings.
+
+    *observe_ping* is told the seconds that a ping took.
+    """
 
     terms: Terms
     ask_terms: Callable[[], Awaitable[Terms]]
@@ -30,3 +34,4 @@ class Member:
     obstacles: Obstacles
     lost_after: int
     drain_timeout: float
+    observe_ping: Callable[[float], None]

@@ -12,7 +12,7 @@ from iexec_worker.errors import OutOfGas, StageFailed, Transient
 from iexec_worker.model import ComputeLogs, StatusUpdate
 from iexec_worker.replicates.table import ROWS, Row, Until, next_action
 from iexec_worker.supervise import Backoff, describe
-from iexec_worker.wire import Action, Cause
+from iexec_worker.wire import Action, Cause, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,12 +30,17 @@ BACKOFF: Final = Backoff(first=1.0, limit=30.0)
 
 @frozen
 class Steps:
-    """Performs steps with the stages it was given; *now* is the wall clock."""
+    """
+    Performs steps with the stages it was given; *now* is the wall clock.
+
+    *observe* is told the status each step ended with, and the seconds it took.
+    """
 
     stages: Mapping[Action, Stage]
     session: Session
     credibility: Credibility
     now: Callable[[], float]
+    observe: Callable[[Status, float], None]
 
     def can(self, action: Action) -> bool:
         """True iff *action* is a step that this worker knows how to do."""
@@ -53,7 +58,9 @@ class Steps:
         if result is None or result.status not in (row.done, row.failed):
             if not await self._announce(task, row):
                 return Action.PLEASE_ABORT
+            began = trio.current_time()
             result = await self._outcome(task, action, row)
+            self.observe(result.status, trio.current_time() - began)
             task.record.update = result
             await task.save()
         return await self._tell(task, result)

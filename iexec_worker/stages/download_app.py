@@ -13,6 +13,8 @@ from iexec_worker.stages.task import Details
 from iexec_worker.wire import Cause, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iexec_worker.engine.images import Images
     from iexec_worker.engine.progress import PullProgress
     from iexec_worker.stages.conditions import Conditions
@@ -24,13 +26,18 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 @frozen
 class DownloadApp:
-    """Pulls the app's image; *pull_min* and *pull_max* bound the time, in seconds."""
+    """
+    Pulls the app's image; *pull_min* and *pull_max* bound the time, in seconds.
+
+    *count_bytes* is told how many more bytes have arrived.
+    """
 
     conditions: Conditions
     images: Images
     fallback: Fallback
     pull_min: float
     pull_max: float
+    count_bytes: Callable[[int], None]
 
     async def __call__(self, task: Task) -> Details:
         await self.conditions.check(task)
@@ -49,7 +56,12 @@ class DownloadApp:
             raise PullFailed(f"the app's type is {app.app_type!r}, only DOCKER can be run")
         limit = pull_limit(app.time_reference, self.pull_min, self.pull_max)
 
+        arrived = 0
+
         def show(progress: PullProgress) -> None:
+            nonlocal arrived
+            self.count_bytes(max(progress.current - arrived, 0))
+            arrived = max(progress.current, arrived)
             task.node.doing = f"pulling {app.app_uri}: {progress}"
 
         try:

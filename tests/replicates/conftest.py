@@ -198,7 +198,7 @@ class World:
         credibility = Credibility(conditions, pool, chain)
         stages = {action: self._stage(action) for action in Action if action in STAGES}
         around = Surroundings(
-            steps=Steps(stages, pool, credibility, now),
+            steps=Steps(stages, pool, credibility, now, lambda _status, _seconds: None),
             credibility=credibility,
             conditions=conditions,
             hub=chain,
