@@ -201,7 +201,8 @@ async def test_a_refusal_knows_its_status_and_quotes_the_reason(
 
 
 async def test_html_is_no_answer_to_anything(rest: FakeRest, api: SchedulerApi) -> None:
-    for path in ("/version", "/workers/config", "/workers/challenge", "/replicates/available"):
+    paths = ("/version", "/workers/config", "/workers/challenge", "/replicates/available")
+    for path in (*paths, "/config/chain"):
         rest.on(path, HTML)
 
     for call in (
@@ -209,17 +210,11 @@ async def test_html_is_no_answer_to_anything(rest: FakeRest, api: SchedulerApi) 
         api.config(),
         api.challenge(WALLET),
         api.available("t", 1),
-        chain_config_of(rest),
+        chain_config(api.client, rest.url),
     ):
         with pytest.raises(Unavailable, match=r"HTML instead of .* nginx") as caught:
             await call
         assert "\n" not in str(caught.value)
-
-
-async def chain_config_of(rest: FakeRest) -> object:
-    rest.on("/config/chain", HTML)
-    async with httpx.AsyncClient() as client:
-        return await chain_config(client, rest.url)
 
 
 @pytest.mark.parametrize("text", ["", " \n", "two\nlines", "tök", "x" * 9000, "a\0b"])
