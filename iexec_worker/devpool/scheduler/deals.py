@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -55,14 +54,14 @@ class Deals:
             await self._initialize(task)
 
     def _receive(self, deal: PoolDeal, period: int) -> None:
-        if deal.start_time + 7 * period <= time.time():
+        if deal.start_time + 7 * period <= self.store.clock.now():
             log.info("deal skipped: too late to contribute", deal=deal.deal_id)
             return
         params = deal_params.read(deal.params, self.settings.numbers[0])
         for index in range(deal.bot_first, deal.bot_first + deal.bot_size):
             key = task_id(deal.deal_id, index)
             if key not in self.store.tasks:
-                task = Task(key, deal, index, period, params, self.store.changes)
+                task = Task(key, deal, index, period, params, self.store.changes, self.store.clock)
                 self.store.tasks[key] = task
                 task.enter(TaskState.RECEIVED)
 

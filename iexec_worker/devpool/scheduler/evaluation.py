@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -189,7 +188,7 @@ def _uploaded(task: Task) -> bool:
 
 
 def _may_finalize(task: Task, onchain: PoolTask) -> bool:
-    now = time.time()
+    now = task.clock.now()
     all_known = onchain.reveal_counter == sum(
         r.ever(Status.REVEALED) for r in task.replicates.values()
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -28,7 +27,7 @@ def declare_lost(store: Store, memory: Memory) -> None:
     for wallet in memory.lost():
         for task in store.tasks.values():
             replicate = task.replicates.get(wallet)
-            if replicate is None or time.time() > task.final_deadline:
+            if replicate is None or task.over:
                 continue
             if replicate.current not in _NOT_LOST and not replicate.ever(Status.WORKER_LOST):
                 log.info("worker lost", task=task.chain_task_id, wallet=wallet)

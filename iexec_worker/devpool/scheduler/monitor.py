@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,6 +11,7 @@ from attrs import define, field
 from iexec_worker.errors import Unavailable
 
 if TYPE_CHECKING:
+    from iexec_worker.devpool.clock import Clock
     from iexec_worker.devpool.onchain import Block
     from iexec_worker.devpool.scheduler.ports import Chain
     from iexec_worker.devpool.scheduler.settings import SchedulerSettings
@@ -29,6 +29,7 @@ class ChainMonitor:
 
     chain: Chain
     settings: SchedulerSettings
+    clock: Clock
     _latest: Block | None = field(default=None, init=False)
 
     @property
@@ -38,7 +39,7 @@ class ChainMonitor:
             return False
         if self.settings.numbers < (9, 2, 0):
             return True
-        return time.time() - self._latest.timestamp <= self.settings.stale_after
+        return self.clock.now() - self._latest.timestamp <= self.settings.stale_after
 
     async def look(self) -> None:
         """Look once."""

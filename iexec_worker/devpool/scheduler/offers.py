@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -64,11 +63,10 @@ class Offers:
 
     def _candidates(self, worker: Worker) -> Iterable[Task]:
         excluded = excluded_tags(worker, self.settings.numbers)
-        now = time.time()
         fitting = [
             task
             for task in self.store.in_state(*OPEN)
-            if task.contribution_deadline > now
+            if not task.too_late
             and task.deal.tag not in excluded
             and worker.wallet not in task.replicates
         ]
@@ -78,7 +76,7 @@ class Offers:
 
     async def _wanted(self, task: Task, wallet: str) -> bool:
         weights = {known: await self.verification.weight(known) for known in task.replicates}
-        if not needs_more(task, weights, time.time()):
+        if not needs_more(task, weights, self.store.clock.now()):
             return False
         onchain = await self.chain.task(task.chain_task_id)
         # While this waited for the chain, the task may have moved on.
@@ -86,7 +84,7 @@ class Offers:
         return still_open and onchain is not None and onchain.status is TaskStatus.ACTIVE
 
     def _give(self, task: Task, worker: Worker) -> None:
-        replicate = task.replicates[worker.wallet] = Replicate(worker.wallet)
+        replicate = task.replicates[worker.wallet] = Replicate(worker.wallet, task.clock)
         replicate.add(Status.CREATED, by_worker=False)
         worker.participating.append(task.chain_task_id)
         worker.computing.append(task.chain_task_id)

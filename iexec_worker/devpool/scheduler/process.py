@@ -58,7 +58,7 @@ class Process:
         settings, store, chain = self.settings, self.store, self.chain
         self.memory = Memory(settings)
         self.sockjs = SockJs(settings=self.sockjs_settings)
-        self.monitor = ChainMonitor(chain, settings)
+        self.monitor = ChainMonitor(chain, settings, store.clock)
         self.evaluation = Evaluation(store, chain, self.notifications.publish)
         self.verification = Verification(chain, self.results, settings)
         self.updates = Updates(store, self.verification, self.evaluation, settings)

@@ -47,8 +47,8 @@ class SchedulerSettings:
     done and published before the answer to it, for at most so long; 0 answers first.
     """
 
-    pool_address: str
-    scheduler_address: str
+    pool_address: str = ""
+    scheduler_address: str = ""
     config_server_url: str = ""
     result_proxy_url: str = ""
     version: str = "9.3.0"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -11,6 +10,7 @@ import trio
 from attrs import define, field, frozen
 
 from iexec_worker.devpool.changes import Changes
+from iexec_worker.devpool.clock import Clock
 from iexec_worker.model import ZERO_ADDRESS
 from iexec_worker.wire import Status
 
@@ -67,7 +67,7 @@ class Change:
     status: Status
     by_worker: bool
     details: Details | None
-    at: float = field(factory=time.time)
+    at: float
 
 
 @define(eq=False)
@@ -75,6 +75,7 @@ class Replicate:
     """One worker's try at one task. *contribution_hash* and *weight*: once CONTRIBUTED."""
 
     wallet: str
+    clock: Clock
     history: list[Change] = field(factory=list)
     contribution_hash: str = ""
     weight: int = 0
@@ -103,7 +104,7 @@ class Replicate:
 
     def add(self, status: Status, details: Details | None = None, *, by_worker: bool) -> None:
         """Append to the history."""
-        self.history.append(Change(status, by_worker, details))
+        self.history.append(Change(status, by_worker, details, self.clock.now()))
 
 
 @define(eq=False)
@@ -120,6 +121,7 @@ class Task:
     period: int
     params: ResultParams
     changes: Changes
+    clock: Clock
     state: TaskState = TaskState.RECEIVED
     states: list[tuple[TaskState, float]] = field(factory=list)
     replicates: dict[str, Replicate] = field(factory=dict)
@@ -152,9 +154,19 @@ class Task:
     def enter(self, state: TaskState) -> None:
         """Move on to *state*."""
         self.state = state
-        self.states.append((state, time.time()))
+        self.states.append((state, self.clock.now()))
         log.info("task moves on", task=self.chain_task_id, state=state)
         self.changes.ring()
+
+    @property
+    def too_late(self) -> bool:
+        """True iff nobody may contribute any more."""
+        return self.clock.now() > self.contribution_deadline
+
+    @property
+    def over(self) -> bool:
+        """True iff nobody may finalise it any more."""
+        return self.clock.now() > self.final_deadline
 
     def now_in(self, *statuses: Status) -> list[Replicate]:
         """The replicates whose current status is one of *statuses*."""
@@ -194,6 +206,7 @@ class Store:
     tasks: dict[str, Task] = field(factory=dict, init=False)
     workers: dict[str, Worker] = field(factory=dict, init=False)
     changes: Changes = field(factory=Changes, init=False)
+    clock: Clock = field(factory=Clock)
     next_block: int = 0
 
     def replicate(self, chain_task_id: str, wallet: str) -> tuple[Task, Replicate] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -58,7 +57,7 @@ class Timers:
     async def contribution_deadlines(self) -> None:
         """Fail the tasks nobody contributed enough to in time."""
         for task in self.store.in_state(*OPEN):
-            if time.time() > task.contribution_deadline:
+            if task.too_late:
                 await self.evaluation.evaluate(task)
                 if task.state in OPEN:
                     cause = Extra(abort_cause=Cause.CONTRIBUTION_TIMEOUT)
@@ -69,13 +68,13 @@ class Timers:
     async def final_deadlines(self) -> None:
         """Fail the tasks that are not done when the contracts let everyone claim them."""
         for task in self.store.unfinished():
-            if time.time() > task.final_deadline and not task.lock.locked():
+            if task.over and not task.lock.locked():
                 self.evaluation.fail(task, TaskState.FINAL_DEADLINE_REACHED)
 
     async def reveal_deadlines(self) -> None:
         """Give up replicates that did not reveal in time; their task waits for its end."""
         for task in self.store.in_state(*REVEALING):
-            if task.reveal_deadline and time.time() > task.reveal_deadline:
+            if task.reveal_deadline and task.clock.now() > task.reveal_deadline:
                 for replicate in task.now_in(Status.CONTRIBUTED, Status.REVEALING):
                     details = Details(cause="REVEAL_TIMEOUT")
                     self._mark(task, replicate, Status.FAILED, details)
@@ -85,7 +84,8 @@ class Timers:
         """Take an upload that takes too long from its worker, and ask another."""
         limit = self.settings.periods.upload_limit
         for task in self.store.in_state(TaskState.RESULT_UPLOADING):
-            if time.time() - task.entered_at > limit and not await self.verification.present(task):
+            stuck_for = task.clock.now() - task.entered_at
+            if stuck_for > limit and not await self.verification.present(task):
                 stuck = task.now_in(Status.RESULT_UPLOAD_REQUESTED, Status.RESULT_UPLOADING)
                 for replicate in stuck:
                     self._mark(task, replicate, Status.RESULT_UPLOAD_FAILED)

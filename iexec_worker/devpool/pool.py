@@ -1,0 +1,276 @@
+"""The embedded pool: everything a worker joins, put together on this machine."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import httpx
+import trio
+from attrs import field, frozen
+
+from iexec_worker.devpool import config_server
+from iexec_worker.devpool.anvil import Node, anvil
+from iexec_worker.devpool.chain import PoolChain
+from iexec_worker.devpool.config_server import ChainSettings
+from iexec_worker.devpool.contracts import Contracts, deploy
+from iexec_worker.devpool.http.faults import Faults
+from iexec_worker.devpool.http.front import Front
+from iexec_worker.devpool.http.record import Record
+from iexec_worker.devpool.http.service import Service
+from iexec_worker.devpool.ipfs import Ipfs
+from iexec_worker.devpool.market import Market
+from iexec_worker.devpool.results.proxy import ResultProxy
+from iexec_worker.devpool.results.remote import Look
+from iexec_worker.devpool.scheduler.scheduler import Scheduler
+from iexec_worker.devpool.tools import provide
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from quart_trio import QuartTrio
+
+    from iexec_worker.devpool.broker.notifications import Notifications
+    from iexec_worker.devpool.broker.sockjs import SockJs
+    from iexec_worker.devpool.options import PoolOptions
+    from iexec_worker.devpool.scheduler.state import Replicate, Task
+    from iexec_worker.wire import Status
+
+
+@frozen
+class Village:
+    """The chain, its contracts, and the people on it, before any service is there."""
+
+    node: Node
+    contracts: Contracts
+    market: Market
+    chain: PoolChain
+
+
+@frozen
+class Services:
+    """The HTTP services, and the way to the node: `front` of each breaks its connections."""
+
+    scheduler: Service
+    result_proxy: Service
+    config_server: Service
+    node: Front
+
+
+@frozen
+class Pool:
+    """
+    A running pool. It ends with the scope of `open_pool`.
+
+    *faults* are switched on per endpoint, *record* has everything workers asked and told;
+    `notifications` and `sockjs` are where messages and links can be disturbed.
+    """
+
+    options: PoolOptions
+    village: Village
+    services: Services
+    scheduler: Scheduler
+    results: ResultProxy
+    ipfs: Ipfs
+    faults: Faults
+    record: Record
+
+    @property
+    def market(self) -> Market:
+        """Where apps, datasets and deals are made."""
+        return self.village.market
+
+    @property
+    def chain(self) -> PoolChain:
+        """The chain with the eyes of the pool's owner."""
+        return self.village.chain
+
+    @property
+    def node(self) -> Node:
+        """The chain's node, with its clock and its mining."""
+        return self.village.node
+
+    @property
+    def notifications(self) -> Notifications:
+        """What is published to workers."""
+        return self.scheduler.notifications
+
+    @property
+    def sockjs(self) -> SockJs:
+        """The links of the scheduler's present process."""
+        return self.scheduler.process.sockjs
+
+    @property
+    def url(self) -> str:
+        """The scheduler's address."""
+        return self._url(self.services.scheduler.port)
+
+    @property
+    def result_proxy_url(self) -> str:
+        """The result proxy's address; `/ipfs/…` is served there too."""
+        return self._url(self.services.result_proxy.port)
+
+    @property
+    def config_server_url(self) -> str:
+        """The config server's address."""
+        return self._url(self.services.config_server.port)
+
+    @property
+    def node_url(self) -> str:
+        """The node's address for workers."""
+        return self._url(self.services.node.port)
+
+    def environment(self, wallet: Path, password: str) -> dict[str, str]:
+        """The variables with which a worker whose keystore is *wallet* joins."""
+        return {
+            "IEXEC_CORE_URL": self.url,
+            "POOL_ADDRESS": self.chain.pool_address,
+            "IEXEC_WORKER_WALLET_PATH": str(wallet),
+            "IEXEC_WORKER_WALLET_PASSWORD": password,
+            # Datasets and inputs of this pool are on this machine.
+            "IEXEC_WORKER_ALLOWED_PRIVATE_HOSTS": self.options.advertised,
+            "IEXEC_WORKER_IPFS_GATEWAYS": self.result_proxy_url,
+        }
+
+    def chain_json(self) -> dict[str, Any]:
+        """The `chain.json` with which the iExec SDK uses this pool's chain."""
+        pool = {
+            "id": str(self.chain.chain_id),
+            "host": self.node_url,
+            "hub": self.chain.hub,
+            # Asked for by the SDK's configuration; standard tasks do without.
+            "sms": self.config_server_url,
+            "ipfsGateway": self.result_proxy_url,
+            "iexecGateway": self.config_server_url,
+        }
+        return {"default": "devpool", "chains": {"devpool": pool}}
+
+    async def add_file(self, content: bytes) -> str:
+        """Put a file (a dataset, an input) on the gateway; returns its path, `/ipfs/…`."""
+        return f"/ipfs/{await self.ipfs.add(content)}"
+
+    async def restart_scheduler(self, *, same_config: bool = True) -> None:
+        """
+        Restart the scheduler as a process is: while it is away connections are refused.
+
+        Tokens, links and signs of life are lost, tasks are not. With another configuration the
+        answer to pings changes.
+        """
+        settings = self.scheduler.settings
+        if not same_config:
+            # A millisecond nobody notices, but in the hash.
+            settings = attrs.evolve(settings, ask_period=settings.ask_period + 0.001)
+        async with self.services.scheduler.front.offline():
+            await self.scheduler.restart(settings)
+
+    async def advance(self, seconds: int) -> None:
+        """Set the clocks of chain and scheduler forward; workers keep their own time."""
+        await self.node.increase_time(seconds)
+        self.scheduler.store.clock.ahead += seconds
+        await self.scheduler.process.monitor.look()
+
+    async def task_status(self, chain_task_id: str, *states: str) -> Task:
+        """Wait until a task is in one of *states* of the scheduler's."""
+        return await self.scheduler.task_status(chain_task_id, *states)
+
+    async def replicate_status(self, chain_task_id: str, wallet: str, status: Status) -> Replicate:
+        """Wait until a replicate has had *status*, whoever set it."""
+        return await self.scheduler.replicate_status(chain_task_id, wallet, status)
+
+    def _url(self, port: int) -> str:
+        return f"http://{self.options.advertised}:{port}"
+
+
+@asynccontextmanager
+async def open_pool(options: PoolOptions) -> AsyncIterator[Pool]:
+    """Make a pool; it is complete when the block begins and gone when it ends."""
+    tools = await provide(options.cache)
+    folder = trio.Path(options.folder)
+    await (folder / "ipfs").mkdir(parents=True, exist_ok=True)
+    log = options.folder / "anvil.log"
+    async with (
+        anvil(
+            tools.anvil,
+            log,
+            chain_id=options.chain_id,
+            block_time=options.scheduler.block_time,
+            gas_price=options.gas_price,
+        ) as node,
+        httpx.AsyncClient(trust_env=False) as client,
+        trio.open_nursery() as nursery,
+    ):
+        village = await _settle(node, tools.poco)
+        yield await _open(_Host(options, nursery), village, client)
+        nursery.cancel_scope.cancel()
+
+
+async def _settle(node: Node, poco: Path) -> Village:
+    admin, owner, developer, requester = map(node.sender, node.keys[:4])
+    contracts = await deploy(poco, admin, node.chain_id)
+    market = Market(node, contracts, developer=developer, requester=requester, pool_owner=owner)
+    pool_address = await market.deploy_workerpool("an embedded pool")
+    return Village(node, contracts, market, PoolChain(node.rpc, contracts, owner, pool_address))
+
+
+@frozen
+class _Host:
+    """Starts services side by side in one nursery."""
+
+    options: PoolOptions
+    nursery: trio.Nursery
+    faults: Faults = field(factory=Faults)
+    record: Record = field(factory=Record)
+
+    async def serve(self, name: str, app: QuartTrio, port: int) -> Service:
+        service = Service(name, app, self.faults, self.record, self.options.host, port)
+        await self.nursery.start(service.run)
+        return service
+
+    async def relay(self, upstream: int, port: int) -> Front:
+        front = Front(upstream, self.options.host, port)
+        await self.nursery.start(front.run)
+        return front
+
+    def url(self, port: int) -> str:
+        return f"http://{self.options.advertised}:{port}"
+
+
+async def _open(host: _Host, village: Village, client: httpx.AsyncClient) -> Pool:
+    options, chain = host.options, village.chain
+    ipfs = Ipfs(options.folder / "ipfs")
+    results = ResultProxy(chain, ipfs)
+    node = await host.relay(int(village.node.url.rpartition(":")[2]), options.node_port)
+    proxy = await host.serve("result-proxy", results.app(), options.result_proxy_port)
+    told = _chain_settings(options, village, host.url(node.port))
+    config = await host.serve(
+        "config-server", config_server.make_app(told), options.config_server_port
+    )
+    scheduler = Scheduler(
+        settings=attrs.evolve(
+            options.scheduler,
+            pool_address=chain.pool_address,
+            scheduler_address=chain.owner_address,
+            config_server_url=host.url(config.port),
+            result_proxy_url=host.url(proxy.port),
+        ),
+        chain=chain,
+        results=Look(results, host.url(proxy.port), chain, client),
+        record=host.record,
+        sockjs_settings=options.sockjs,
+    )
+    await host.nursery.start(scheduler.run)
+    front = await host.serve("scheduler", scheduler.app(), options.scheduler_port)
+    services = Services(front, proxy, config, node)
+    return Pool(options, village, services, scheduler, results, ipfs, host.faults, host.record)
+
+
+def _chain_settings(options: PoolOptions, village: Village, node_url: str) -> ChainSettings:
+    return ChainSettings(
+        chain_id=village.chain.chain_id,
+        node_url=node_url,
+        hub=village.chain.hub,
+        sidechain=options.scheduler.sidechain,
+        block_time=options.scheduler.block_time,
+    )
