@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -12,11 +13,16 @@ from attrs import frozen
 from docker.errors import APIError, NotFound
 
 from iexec_worker.engine.client import CALL_TIMEOUT
-from iexec_worker.engine.logs import read_log
+from iexec_worker.engine.logs import read_logs
 from iexec_worker.engine.spec import ContainerSpec, create_request
-from iexec_worker.engine.state import ContainerExit, FoundContainer, read_exit, read_found
+from iexec_worker.engine.state import (
+    ContainerExit,
+    FoundContainer,
+    read_exit,
+    read_found,
+    time_left,
+)
 from iexec_worker.errors import EngineRefused, WorkerError
-from iexec_worker.model import ComputeLogs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from docker import APIClient
 
     from iexec_worker.engine.client import Engine
+    from iexec_worker.model import ComputeLogs
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -83,18 +90,32 @@ class Containers:
         return container
 
     async def wait(self, container: str, *, limit: float) -> ContainerExit:
-        """Wait for its end; after *limit* seconds, kill it."""
-        with trio.move_on_after(limit) as scope:
-            # The engine answers when the container has stopped, also if it had before.
-            await self.engine.stream(lambda api: api.wait(container))
-        if scope.cancelled_caught:
-            await self.stop(container)
-        inspected = await self.engine.call(lambda api: api.inspect_container(container))
-        return read_exit(inspected, timed_out=scope.cancelled_caught)
+        """
+        Wait for its end; kill it *limit* seconds after its start.
 
-    async def stop(self, container: str) -> None:
-        """Kill it; returns when it has stopped. One that is not running, or not there, is fine."""
-        await self.engine.call(lambda api: _unless_done(lambda: api.kill(container)))
+        The limit counts from the start that the engine knows, so that a container to which a
+        worker comes back after a crash is given no second time.
+        """
+        inspected = await self._inspect(container)
+        with trio.move_on_after(time_left(inspected, limit, now=time.time())) as scope:
+            # "Not running" is answered at once for one that has ended, so it is no matter that
+            # the question comes after the start.
+            await self.engine.stream(lambda api: api.wait(container, condition="not-running"))
+        # It may have ended by itself just then, or while no worker was there to see it.
+        killed = scope.cancelled_caught and await self.stop(container)
+        return read_exit(await self._inspect(container), timed_out=killed)
+
+    async def _inspect(self, container: str) -> dict[str, Any]:
+        found: dict[str, Any] = await self.engine.call(lambda api: api.inspect_container(container))
+        return found
+
+    async def stop(self, container: str) -> bool:
+        """
+        Kill it; returns when it has stopped. One that is not running, or not there, is fine.
+
+        True iff it was running.
+        """
+        return await self.engine.call(partial(_kill, container=container))
 
     async def logs(
         self, container: str, *, stdout: BinaryIO | None = None, stderr: BinaryIO | None = None
@@ -104,10 +125,7 @@ class Containers:
 
         The files are written in a thread, which has ended when this returns or is cancelled.
         """
-        return ComputeLogs(
-            await self.engine.stream(lambda api: read_log(api, container, "stdout", stdout)),
-            await self.engine.stream(lambda api: read_log(api, container, "stderr", stderr)),
-        )
+        return await self.engine.stream(lambda api: read_logs(api, container, stdout, stderr))
 
     async def remove(self, container: str) -> None:
         """Stop and remove it, with its anonymous volumes. One that is not there is fine."""
@@ -136,6 +154,18 @@ def _start(api: APIClient, container: str) -> None:
         raise EngineRefused(f"container cannot start: {error.explanation or error}") from error
 
 
+def _kill(api: APIClient, container: str) -> bool:
+    try:
+        api.kill(container)
+    except NotFound:
+        return False
+    except APIError as error:
+        if not _is_conflict(error):
+            raise
+        return False
+    return True
+
+
 def _remove(api: APIClient, container: str) -> None:
     if _unless_done(lambda: api.remove_container(container, v=True, force=True)):
         return
@@ -150,10 +180,14 @@ def _unless_done(action: Callable[[], object]) -> bool:
     except NotFound:
         return True
     except APIError as error:
-        if error.response is None or error.response.status_code != CONFLICT:
+        if not _is_conflict(error):
             raise
         return False
     return True
+
+
+def _is_conflict(error: APIError) -> bool:
+    return error.response is not None and error.response.status_code == CONFLICT
 
 
 def _inspect(api: APIClient, container: str) -> dict[str, Any] | None:

@@ -67,16 +67,25 @@ def dialer(url: str) -> Callable[[], socket.socket]:
     parts = urlsplit(url)
 
     def dial() -> socket.socket:
-        if parts.scheme.endswith("unix"):
-            sock = socket.socket(socket.AF_UNIX)
-            sock.settimeout(CONNECT_TIMEOUT)
-            sock.connect(parts.netloc + parts.path)
+        if parts.scheme == "unix":
+            sock = _dial_unix(parts.netloc + parts.path)
         else:
             sock = socket.create_connection((parts.hostname, parts.port), CONNECT_TIMEOUT)
         current.get().enter(sock)
         return sock
 
     return dial
+
+
+def _dial_unix(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(CONNECT_TIMEOUT)
+        sock.connect(path)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 class _Connection(HTTPConnection):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 
 if TYPE_CHECKING:
     from docker import APIClient
 
     from iexec_worker.engine.client import Engine
-
-CONFLICT = 409
 
 
 async def ensure_network(engine: Engine, name: str) -> str:
@@ -30,21 +30,21 @@ async def join(engine: Engine, name: str, container: str, alias: str) -> None:
 
 
 def _ensure(api: APIClient, name: str) -> str:
-    try:
-        network = api.inspect_network(name)
-    except NotFound:
-        _create(api, name)
-        network = api.inspect_network(name)
-    return _gateway(network)
+    if not _named(api, name):
+        api.create_network(name, driver="bridge")
+    # The engine may let two workers that start together make one each, and then refuses the name.
+    chosen, *others = sorted(_named(api, name), key=itemgetter("Created", "Id"))
+    for other in others:
+        # Somebody may have removed it, or run something on it, meanwhile.
+        with suppress(APIError):
+            api.remove_network(other["Id"])
+    return _gateway(chosen)
 
 
-def _create(api: APIClient, name: str) -> None:
-    try:
-        api.create_network(name, driver="bridge", check_duplicate=True)
-    except APIError as error:
-        # Another worker of this machine was faster.
-        if error.response is None or error.response.status_code != CONFLICT:
-            raise
+def _named(api: APIClient, name: str) -> list[dict[str, Any]]:
+    # The engine's own filter takes parts of names, too.
+    networks: list[dict[str, Any]] = api.networks(names=[name])
+    return [network for network in networks if network["Name"] == name]
 
 
 def _gateway(network: dict[str, Any]) -> str:

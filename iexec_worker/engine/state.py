@@ -65,6 +65,19 @@ def read_exit(inspected: Mapping[str, Any], *, timed_out: bool) -> ContainerExit
     )
 
 
+def time_left(inspected: Mapping[str, Any], limit: float, *, now: float) -> float:
+    """
+    Seconds until a container has run for *limit*, at most all of them, at least none.
+
+    *now* is by the worker's clock, which is the engine's: they share files, so a machine. One that
+    ran before and has ended has all of it left.
+    """
+    if inspected["State"]["Status"] == "exited":
+        return limit
+    gone = now - _seconds(inspected["State"]["StartedAt"])
+    return limit - min(max(gone, 0.0), limit)
+
+
 def read_found(inspected: Mapping[str, Any]) -> FoundContainer:
     """Read a container from its inspection."""
     return FoundContainer(
