@@ -178,7 +178,9 @@ async def test_an_end_before_the_wait_is_not_missed(containers: Containers, spec
             end = await containers.wait(container, limit=SOON)
 
     assert (end.exit_code, end.timed_out) == (0, False)
-    assert end.finished_at >= end.started_at > time.time() - 60
+    assert end.started_at > time.time() - 60
+    # Such an app may be over before the engine writes down that it started.
+    assert end.duration >= 0
 
 
 async def test_a_container_of_the_same_name_makes_room(containers: Containers, spec: Spec) -> None:
@@ -212,6 +214,19 @@ async def test_a_running_container_is_found_and_awaited_again(
         assert (await again.logs(one.name)).stdout == "before\n"
 
     assert await again.find(one.name) is None
+
+
+async def test_the_time_limit_goes_on_where_a_worker_comes_back(
+    containers: Containers, spec: Spec
+) -> None:
+    async with containers.running(spec("sleep", "60")) as container:
+        with trio.move_on_after(1):
+            await containers.wait(container, limit=1.5)
+        came_back = trio.current_time()
+        end = await containers.wait(container, limit=1.5)
+
+    assert end.timed_out
+    assert trio.current_time() - came_back < 1.4
 
 
 async def test_containers_are_listed_by_all_their_labels(

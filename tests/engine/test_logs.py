@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iexec_worker.engine.logs import Tail
+from iexec_worker.engine.logs import STDERR, STDOUT, Demultiplexer, Tail
 from iexec_worker.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -56,6 +57,29 @@ def test_gigabytes_take_no_memory() -> None:
 
     assert len(tail.text()) == 100_000
     assert peak < 5_000_000
+
+
+PIECES = st.lists(st.tuples(st.sampled_from([STDOUT, STDERR]), st.binary(max_size=20)), max_size=9)
+
+
+@given(PIECES, st.integers(1, 40))
+def test_each_stream_gets_its_pieces_however_they_arrive(
+    pieces: list[tuple[int, bytes]], at_once: int
+) -> None:
+    wire = b"".join(struct.pack(">B3xI", stream, len(data)) + data for stream, data in pieces)
+    got = {STDOUT: bytearray(), STDERR: bytearray()}
+    streams = Demultiplexer({stream: sink.extend for stream, sink in got.items()})
+
+    for start in range(0, len(wire), at_once):
+        streams.feed(wire[start : start + at_once])
+
+    for stream, sink in got.items():
+        assert sink == b"".join(data for of, data in pieces if of == stream)
+
+
+def test_a_log_that_the_engine_cannot_read_on_is_told() -> None:
+    with pytest.raises(Unavailable, match=r"broken off .*invalid character"):
+        Demultiplexer({}).feed(struct.pack(">B3xI", 3, 17) + b"invalid character")
 
 
 @pytest.mark.docker

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from iexec_worker.engine.state import read_exit, read_found
+from iexec_worker.engine.state import read_exit, read_found, time_left
 
 
 def inspected(started: str, finished: str) -> dict[str, Any]:
@@ -48,3 +48,22 @@ def test_a_found_container_has_its_plain_name() -> None:
     assert (
         read_found(inspected("2024-03-01T12:00:00+00:00", "2024-03-01T12:00:00Z")).name == "w-0x1"
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "gone", "left"),
+    [
+        ("running", 0, 10),
+        ("running", 4, 6),
+        ("running", 11, 0),
+        # The clock was set back.
+        ("running", -5, 10),
+        ("exited", 3_600, 10),
+    ],
+)
+def test_the_time_left_counts_from_the_engines_start(status: str, gone: float, left: float) -> None:
+    found = inspected("2024-03-01T12:00:00Z", "0001-01-01T00:00:00Z")
+    found["State"]["Status"] = status
+    started = read_found(found).started_at
+
+    assert time_left(found, 10, now=started + gone) == left
