@@ -1,1 +1,1 @@
-"""A whole workerpool on one machine: chain, contracts, scheduler, broker, result proxy, config server."""
+"""A whole workerpool on one machine: chain, contracts, scheduler, result proxy, config server."""

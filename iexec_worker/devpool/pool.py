@@ -23,6 +23,7 @@ from iexec_worker.devpool.ipfs import Ipfs
 from iexec_worker.devpool.market import Market
 from iexec_worker.devpool.results.proxy import ResultProxy
 from iexec_worker.devpool.results.remote import Look
+from iexec_worker.devpool.scheduler.app import make_app
 from iexec_worker.devpool.scheduler.scheduler import Scheduler
 from iexec_worker.devpool.tools import provide
 
@@ -261,7 +262,7 @@ async def _open(host: _Host, village: Village, client: httpx.AsyncClient) -> Poo
         sockjs_settings=options.sockjs,
     )
     await host.nursery.start(scheduler.run)
-    front = await host.serve("scheduler", scheduler.app(), options.scheduler_port)
+    front = await host.serve("scheduler", make_app(scheduler), options.scheduler_port)
     services = Services(front, proxy, config, node)
     return Pool(options, village, services, scheduler, results, ipfs, host.faults, host.record)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 import trio
+from httpx_ws import AsyncWebSocketSession, aconnect_ws
 
 from iexec_worker.devpool.broker.frames import Frame, decode
 from iexec_worker.devpool.broker.notifications import Extra, Message, Notifications
@@ -220,6 +221,21 @@ async def test_a_session_nobody_receives_expires(
         await sockjs.sweep()
 
     assert (await send(client, CONNECT)).status_code == 404
+
+
+async def test_a_websocket_works_where_it_is_switched_on(
+    client: httpx.AsyncClient, sockjs: SockJs
+) -> None:
+    sockjs.settings = SockJsSettings(heartbeat=0.1, expiry=0.3, websocket=True)
+    assert (await client.get("/info")).json()["websocket"] is True
+
+    socket: AsyncWebSocketSession
+    async with aconnect_ws("/1/s1/websocket", client) as socket:
+        assert await socket.receive_text() == "o"
+        await socket.send_text(json.dumps([CONNECT]))
+        while (frame := await socket.receive_text()) == "h":
+            pass
+        assert frame.startswith('a["CONNECTED')
 
 
 def test_frames_survive_their_escapes() -> None:

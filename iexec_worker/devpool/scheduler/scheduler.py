@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import define, field
 
-from iexec_worker.devpool.broker import sockjs
 from iexec_worker.devpool.broker.notifications import Notifications
+from iexec_worker.devpool.broker.sockjs import SockJsSettings
 from iexec_worker.devpool.broker.stomp import SimpleBroker
-from iexec_worker.devpool.http import spring
-from iexec_worker.devpool.scheduler import rest
 from iexec_worker.devpool.scheduler.process import Process
 from iexec_worker.devpool.scheduler.state import Store, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from quart_trio import QuartTrio
 
     from iexec_worker.devpool.http.record import Record
     from iexec_worker.devpool.scheduler.ports import Chain, Results
@@ -35,20 +31,11 @@ class Scheduler:
     chain: Chain
     results: Results
     record: Record
-    sockjs_settings: sockjs.SockJsSettings = field(factory=sockjs.SockJsSettings)
+    sockjs_settings: SockJsSettings = field(factory=SockJsSettings)
     store: Store = field(factory=Store)
     notifications: Notifications = field(factory=lambda: Notifications(SimpleBroker()))
     process: Process = field(init=False)
     _exchanged: trio.Event = field(factory=trio.Event, init=False)
-
-    def app(self) -> QuartTrio:
-        """The ASGI app: REST and `/connect`."""
-        app = spring.make_app("scheduler")
-        app.register_blueprint(rest.login(self))
-        app.register_blueprint(rest.workers(self))
-        app.register_blueprint(rest.replicates(self))
-        app.register_blueprint(sockjs.routes(lambda: self.process.sockjs))
-        return app
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run one process after the other until cancelled; started with the first."""

@@ -33,8 +33,14 @@ class Periods:
     finalize_check: float = 300.0
 
     def scaled(self, factor: float) -> Periods:
-        """All of them times *factor*."""
-        return Periods(**{name: value * factor for name, value in attrs.asdict(self).items()})
+        """
+        All of them times *factor*, but for *lost_after*: workers ping every 10 s all the same.
+
+        Much below a tenth, the pool finds things on-chain before a worker has told them, and
+        answers 208 to what it is told then.
+        """
+        scaled = {name: value * factor for name, value in attrs.asdict(self).items()}
+        return Periods(**scaled | {"lost_after": self.lost_after})
 
 
 @frozen

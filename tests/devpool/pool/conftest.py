@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from iexec_worker.devpool.broker.sockjs import SockJsSettings
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# What is found on-chain without being told would be a race with the tests that tell it.
+PERIODS = attrs.evolve(Periods().scaled(0.02), unnotified_ongoing=300.0, unnotified=300.0)
+
+
 @pytest.fixture
 def options(tmp_path: Path) -> PoolOptions:
     return PoolOptions(
         cache=CACHE,
         folder=tmp_path / "pool",
-        scheduler=SchedulerSettings(ask_period=0.1, periods=Periods().scaled(0.02)),
+        scheduler=SchedulerSettings(ask_period=0.1, periods=PERIODS),
         sockjs=SockJsSettings(heartbeat=0.5, expiry=1.0),
     )
 

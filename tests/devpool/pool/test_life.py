@@ -141,6 +141,7 @@ async def test_a_silent_worker_is_lost_and_may_go_on(pool: Pool, member: Member)
     await member.ask()
     await member.tell(task, "STARTING")
 
+    pool.scheduler.process.memory._alive[member.wallet] -= 61
     with trio.fail_after(10):
         await pool.replicate_status(task, member.wallet, Status.WORKER_LOST)
 
@@ -188,7 +189,8 @@ async def test_what_a_worker_did_not_tell_is_found_on_chain(pool: Pool, member: 
     await member.work(task)
     await member.contribute(task)
 
-    with trio.fail_after(20):
+    await pool.scheduler.process.timers.unnotified_ongoing()
+    with trio.fail_after(10):
         await pool.task_status(task, "CONSENSUS_REACHED")
     assert (await member.tell(task, "CONTRIBUTED")).status_code == 208
 

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from iexec_worker.devpool.http.faults import Faults
+from iexec_worker.devpool.http.record import Record
+from iexec_worker.devpool.http.service import Service
+from iexec_worker.devpool.scheduler.app import make_app
+from iexec_worker.devpool.scheduler.scheduler import Scheduler
+from iexec_worker.devpool.scheduler.settings import SchedulerSettings
+from tests.devpool.scheduler.fakes import Desk, FakeChain, FakeResults
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import trio
+
+
+@pytest.fixture
+def settings() -> SchedulerSettings:
+    return SchedulerSettings(ask_period=0.0, block_time=0.01)
+
+
+@pytest.fixture
+async def desk(settings: SchedulerSettings, nursery: trio.Nursery) -> AsyncIterator[Desk]:
+    chain, results, record = FakeChain(), FakeResults(), Record()
+    scheduler = Scheduler(settings=settings, chain=chain, results=results, record=record)
+    await nursery.start(scheduler.run)
+    service = Service("scheduler", make_app(scheduler), Faults(), record)
+    port = await nursery.start(service.run)
+    base_url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=10) as client:
+        yield Desk(scheduler, chain, results, client)
