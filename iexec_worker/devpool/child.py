@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -12,7 +13,7 @@ from attrs import frozen
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
 #: Between two looks whether a process serves: short against any start-up, long against a look.
@@ -20,6 +21,15 @@ _LOOK_EVERY: Final = 0.02
 
 #: The end of a log that is worth showing, in characters.
 _TAIL: Final = 2_000
+
+
+#: Where a system keeps its administrator's commands; a shell of `su` does not look there.
+SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+def find(command: str) -> str | None:
+    """The path of *command*, None if it is not installed."""
+    return shutil.which(command) or shutil.which(command, path=SBIN)
 
 
 @frozen
@@ -54,10 +64,17 @@ class Child:
 
 @asynccontextmanager
 async def child(
-    command: Sequence[str], *, name: str, log: Path, grace: float = 5.0
+    command: Sequence[str],
+    *,
+    name: str,
+    log: Path,
+    grace: float = 5.0,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Child]:
     """
     Run *command* for the time of the scope, in a session of its own; *log* is written anew.
+
+    Its environment is *environ*, or that of this process.
 
     On leaving it gets SIGTERM, after *grace* seconds SIGKILL, and its end is awaited. A session of
     its own keeps Ctrl-C from ending it before those that use it. Raises OSError if it cannot start.
@@ -69,6 +86,7 @@ async def child(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env=environ,
         )
     try:
         yield Child(name, process, log)

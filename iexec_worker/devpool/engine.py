@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +17,7 @@ import trio
 from attrs import frozen
 from docker.errors import DockerException
 
-from iexec_worker.devpool.child import child
+from iexec_worker.devpool.child import SBIN, child, find
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def _require(there: str) -> None:
             f"no container engine answers at {there}: start one (`systemctl start docker` as "
             "root), name one in DOCKER_HOST, or run this as root to get one for its time"
         )
-    if shutil.which("dockerd") is None:
+    if find("dockerd") is None:
         raise Fatal(
             f"no container engine answers at {there} and dockerd is not installed: run `{_INSTALL}`"
         )
@@ -115,7 +114,7 @@ def _prepare(folder: Path, run: Path, host: str) -> list[str]:
     # Found through the shell's PATH, for dockerd looks there for iptables.
     iptables = _iptables(run)
     return [
-        *("sh", "-c", 'PATH="$0:$PATH" exec dockerd "$@"', str(run / "bin")),
+        *("sh", "-c", f'PATH="$0:$PATH:{SBIN}" exec dockerd "$@"', str(run / "bin")),
         *("--data-root", str(folder / "data")),
         *("--exec-root", str(run / "exec")),
         *("--pidfile", str(run / "pid")),
@@ -144,7 +143,7 @@ def _iptables(run: Path) -> bool:
     bin_ = run / "bin"
     bin_.mkdir()
     for name in ("iptables", "iptables-legacy"):
-        found = shutil.which(name)
+        found = find(name)
         if found and _run(found, "-w", "-t", "nat", "-L", "-n").returncode == 0:
             (bin_ / "iptables").symlink_to(found)
             return True

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import trio
 from attrs import frozen
 
-from iexec_worker.devpool.child import child
+from iexec_worker.devpool.child import child, find
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ async def registry(folder: Path, *, protected: bool = False) -> AsyncIterator[Re
     A *protected* one refuses every request without the credentials. Raises Fatal when
     docker-registry is missing or does not come up.
     """
-    binary = shutil.which("docker-registry")
+    binary = find("docker-registry")
     if binary is None:
         raise Fatal(
             "docker-registry is not installed: run "

@@ -132,7 +132,7 @@ async def _pack(package: Package, folder: Path) -> None:
         )
     with trio.move_on_after(_LIMIT):
         done = await trio.run_process(
-            [npm, "pack", package.spec, "--silent", "--pack-destination", str(folder)],
+            [npm, "pack", package.spec, "--loglevel", "error", "--pack-destination", "."],
             cwd=folder,
             capture_stdout=True,
             stderr=subprocess.STDOUT,

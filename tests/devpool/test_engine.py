@@ -9,6 +9,7 @@ import docker
 import pytest
 import trio
 
+from iexec_worker.devpool import child as children
 from iexec_worker.devpool.engine import Engine, engine
 from iexec_worker.devpool.images import Recipe, build, demo_app, push, remove
 from iexec_worker.devpool.registry import Registry, registry
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 NOWHERE = "unix:///nowhere/docker.sock"
 
-own_engine = pytest.mark.skipif(os.geteuid() != 0, reason="an own engine needs root")
+own_engine = pytest.mark.skipif(
+    os.geteuid() != 0 or children.find("dockerd") is None,
+    reason="an own engine needs root and dockerd",
+)
 
 
 @pytest.fixture
@@ -129,6 +133,7 @@ async def test_without_dockerd_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(children, "SBIN", str(tmp_path))
 
     with pytest.raises(Fatal, match=r"run `apt-get install -y .* docker.io iptables`"):
         async with engine(tmp_path, host=NOWHERE):
