@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
@@ -41,6 +42,12 @@ def params(
         "iexec_result_storage_proxy": proxy,
     }
     return json.dumps({key: value for key, value in wanted.items() if value})
+
+
+def ipfs_location(content: bytes) -> bytes:
+    """The binary multiaddress under which the pool's own gateway has *content*."""
+    # Protocol 421 as a varint, 34 bytes follow: the multihash (sha2-256, 32 bytes) of a CIDv0.
+    return b"\xa5\x03\x22\x12\x20" + sha256(content).digest()
 
 
 def task_id(deal_id: str, index: int) -> str:

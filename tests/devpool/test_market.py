@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 from eth_utils.crypto import keccak
 
-from iexec_worker.devpool.market import params
+from iexec_worker.chain.multiaddress import decode_multiaddress
+from iexec_worker.devpool.ipfs import cid
+from iexec_worker.devpool.market import ipfs_location, params
 from iexec_worker.devpool.orders import FIELDS, Purchase, orders
 from iexec_worker.errors import Reverted
 
@@ -42,6 +44,11 @@ def test_params_hold_only_what_is_wanted() -> None:
         "iexec_input_files": ["u"],
         "iexec_result_storage_proxy": "p",
     }
+
+
+def test_a_dataset_in_ipfs_is_found_by_the_worker_where_the_gateway_has_it() -> None:
+    address = decode_multiaddress(ipfs_location(b"content"))
+    assert address.rpartition("/")[2] == cid(b"content")
 
 
 @pytest.mark.node
