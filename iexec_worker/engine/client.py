@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import struct
-import threading
 from functools import partial
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -64,7 +63,6 @@ class Engine:
 
     def __init__(self, host: str | None, *, threads: int = 16) -> None:
         self._host = host or DEFAULT_HOST
-        self._lock = threading.Lock()
         self._client: APIClient | None = None
         self._calls = trio.CapacityLimiter(threads)
         self._streams = trio.CapacityLimiter(math.inf)
@@ -122,17 +120,20 @@ class Engine:
         except APIError as error:
             raise refusal(error) from error
         except _BROKEN as error:
+            # What comes back may be another version of the engine, which is asked anew.
+            self._client = None
             raise Unavailable(
-                f"container engine {self._host}: no usable answer ({error}); is it running?"
+                f"container engine {self._host}: no usable answer ({_innermost(error)}); "
+                "is it running, and may this user reach it?"
             ) from error
 
     def _connected(self) -> APIClient:
-        # The first call asks for the version to speak. The lock is held for as long as that
-        # takes, and those who wait for it then fail or succeed by themselves.
-        with self._lock:
-            if self._client is None:
-                self._client = connect(self._host)
-            return self._client
+        # Calls that come together may each ask for the version to speak, and the last one's client
+        # is kept. No lock: who waits for one cannot be cut, and an engine may never answer.
+        client = self._client
+        if client is None:
+            self._client = client = connect(self._host)
+        return client
 
 
 def connect(host: str) -> APIClient:
@@ -148,6 +149,13 @@ def refusal(error: APIError) -> EngineRefused | Unavailable:
     if error.response is not None and error.response.status_code >= SERVER_ERROR:
         return Unavailable(f"container engine: {text}")
     return EngineRefused(f"container engine: {text}")
+
+
+def _innermost(error: BaseException) -> str:
+    """What went wrong at the bottom: the layers above only repeat it with URLs and pools."""
+    while deeper := error.__cause__ or error.__context__:
+        error = deeper
+    return str(error) or type(error).__name__
 
 
 def _client(host: str, version: str) -> APIClient:

@@ -42,7 +42,8 @@ def pull_limit(time_reference: float, minimum: float, maximum: float) -> float:
     """
     if time_reference <= MINUTE:
         return minimum
-    minutes = round(10 * math.log10(time_reference / MINUTE))
+    # Halves go up, as Java's round does: the limit is part of what pools expect of a worker.
+    minutes = math.floor(10 * math.log10(time_reference / MINUTE) + 0.5)
     return max(minimum, min(maximum, minutes * MINUTE))
 
 
@@ -82,7 +83,7 @@ class Images:
             login = await self._login(reference)
             await self._receive(reference, login, progress)
         if scope.cancelled_caught:
-            raise PullFailed(f"image {reference}: not here after its limit of {limit:.0f} s")
+            raise PullFailed(f"image {reference}: not here after its limit of {limit:g} s")
         if await self.find(image) is None:
             raise PullFailed(f"image {reference}: the engine ended the pull without it")
 
@@ -100,8 +101,7 @@ class Images:
             await self.engine.stream(lambda api: _pull(api, reference, login, hear))
         if scope.cancelled_caught:
             raise PullFailed(
-                f"image {reference}: nothing arrived for {self.stall:.0f} s, at "
-                f"{layers.progress.current} of {layers.progress.total} bytes"
+                f"image {reference}: nothing arrived for {self.stall:g} s, at {layers.progress}"
             )
 
     async def _login(self, reference: Reference) -> dict[str, Any]:

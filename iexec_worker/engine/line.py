@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CONNECT_TIMEOUT: Final = 10.0
-"""Seconds: the engine is on this machine or next to it; a connect cannot be cut, so it is short."""
+"""Seconds: the engine is on this machine or next to it."""
 
 _POOL_SIZE: Final = 256
 """Kept connection objects (closed ones); more than ever run at once, or urllib3 warns."""
@@ -44,7 +44,6 @@ class Line:
         """Take *sock* in. Raises `ConnectionAbortedError` when the line was cut already."""
         with self._lock:
             if self._cut:
-                sock.close()
                 raise ConnectionAbortedError("the call was given up")
             self._sockets.append(sock)
 
@@ -68,20 +67,29 @@ def dialer(url: str) -> Callable[[], socket.socket]:
 
     def dial() -> socket.socket:
         if parts.scheme == "unix":
-            sock = _dial_unix(parts.netloc + parts.path)
-        else:
-            sock = socket.create_connection((parts.hostname, parts.port), CONNECT_TIMEOUT)
-        current.get().enter(sock)
-        return sock
+            return _connect(socket.AF_UNIX, parts.netloc + parts.path)
+        return _dial_tcp(parts.hostname, parts.port)
 
     return dial
 
 
-def _dial_unix(path: str) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX)
+def _dial_tcp(host: str | None, port: int | None) -> socket.socket:
+    failure = OSError(f"{host} has no address")
+    for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        try:
+            return _connect(family, address)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def _connect(family: int, address: str | tuple[object, ...]) -> socket.socket:
+    sock = socket.socket(family)
     try:
+        # Before it connects: a host that drops packets would hold a cancelled call otherwise.
+        current.get().enter(sock)
         sock.settimeout(CONNECT_TIMEOUT)
-        sock.connect(path)
+        sock.connect(address)
     except OSError:
         sock.close()
         raise

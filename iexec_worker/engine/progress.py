@@ -23,6 +23,19 @@ class PullProgress:
     current: int
     total: int
 
+    def __str__(self) -> str:
+        # The engine tells the sizes one by one, and none of an image whose layers are all here.
+        if not self.total:
+            return "0 bytes"
+        return f"{100 * self.current // self.total} % of {_size(self.total)}"
+
+
+def _size(count: int) -> str:
+    for power, unit in enumerate(("bytes", "kB", "MB")):
+        if count < 1000 ** (power + 1):
+            return f"{count / 1000**power:.{min(power, 1)}f} {unit}"
+    return f"{count / 1000**3:.1f} GB"
+
 
 @define
 class _Layer:

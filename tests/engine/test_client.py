@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,65 @@ async def test_many_calls_to_a_frozen_engine_are_cancelled_together(frozen: Engi
             nursery.cancel_scope.cancel()
 
     assert engine_threads() == []
+
+
+async def test_a_frozen_engine_that_has_one_call_keeps_no_other_from_being_cancelled(
+    frozen: Engine,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(frozen.stream, lambda api: api.ping())
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        with trio.fail_after(CALL_GRACE / 2):
+            with trio.move_on_after(0.05):
+                await frozen.stream(lambda api: api.ping())
+
+        assert len(engine_threads()) == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_connect_that_nobody_answers_is_cancelled_at_once() -> None:
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        # With its queue full the kernel drops what comes, as a host that is gone does.
+        queue = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for sock in queue:
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        async with aclosing(Engine(f"tcp://127.0.0.1:{listener.getsockname()[1]}")) as engine:
+            with trio.fail_after(CALL_GRACE / 2):
+                with trio.move_on_after(0.05) as scope:
+                    await engine.stream(lambda api: api.ping())
+
+    assert scope.cancelled_caught
+    assert engine_threads() == []
+
+
+async def test_an_engine_that_came_back_is_asked_for_its_version_again() -> None:
+    async with trio.open_nursery() as nursery:
+        asked: list[str] = []
+
+        async def answer(stream: trio.SocketStream) -> None:
+            async with stream:
+                asked.append((await stream.receive_some()).decode().split()[1])
+                body = b'{"ApiVersion": "1.41"}'
+                if len(asked) != 3:
+                    await stream.send_all(
+                        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+                    )
+
+        (listener,) = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+        port = listener.socket.getsockname()[1]
+        async with aclosing(Engine(f"tcp://127.0.0.1:{port}")) as engine:
+            with trio.fail_after(5):
+                await engine.ping()
+                with pytest.raises(Unavailable):
+                    await engine.ping()
+                await engine.ping()
+        nursery.cancel_scope.cancel()
+
+    first = ["/version", "/v1.41/_ping"]
+    assert asked == [*first, "/v1.41/_ping", *first]
 
 
 @pytest.mark.docker

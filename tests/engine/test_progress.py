@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from iexec_worker.engine.progress import Layers, PullProgress
 
 
@@ -60,3 +62,18 @@ def test_messages_without_details_are_taken() -> None:
         layers.hear(odd)
 
     assert layers.progress == PullProgress(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("current", "total", "text"),
+    [
+        (0, 0, "0 bytes"),
+        (0, 999, "0 % of 999 bytes"),
+        (500, 1000, "50 % of 1.0 kB"),
+        (4_200_000, 12_345_678, "34 % of 12.3 MB"),
+        (12_345_677, 12_345_678, "99 % of 12.3 MB"),
+        (5_000_000_000, 5_000_000_000, "100 % of 5.0 GB"),
+    ],
+)
+def test_progress_is_told_as_people_say_it(current: int, total: int, text: str) -> None:
+    assert str(PullProgress(current, total)) == text
