@@ -1,11 +1,17 @@
-"""For all tests: an ERROR in the log that a test does not expect fails it."""
+"""For all tests: an ERROR in the log that a test does not expect fails it; an engine for those
+that need one."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+
+from tests.backstage import Backstage, backstage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
@@ -19,3 +25,24 @@ def log_events(request: pytest.FixtureRequest) -> Iterator[list[MutableMapping[s
     errors = [event for event in events if event["log_level"] in ("error", "critical")]
     if errors and request.node.get_closest_marker("logs_errors") is None:
         pytest.fail(f"unexpected errors in the log: {errors}")
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Backstage]:
+    with backstage() as stage:
+        yield stage
+
+
+@pytest.fixture(scope="session")
+def engine_url(stage: Backstage) -> Iterator[str]:
+    """The engine of DOCKER_HOST or of the default socket, else one for this session (as root)."""
+    from iexec_worker.devpool.engine import engine
+
+    there = os.environ.get("DOCKER_HOST") or None
+    # Not in pytest's folders: those of earlier sessions are removed by later ones, whether or not
+    # an engine still has its mounts in them.
+    with (
+        TemporaryDirectory(prefix="iexec-worker-tests-") as folder,
+        stage.hold(engine(Path(folder), host=there)) as found,
+    ):
+        yield found.host

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
@@ -28,14 +27,6 @@ if TYPE_CHECKING:
 IMAGE: Final = "iexec-worker-tests/busybox:1"
 
 Connect = Callable[[], Awaitable[trio.SocketStream]]
-
-
-@pytest.fixture(scope="session")
-def engine_url() -> str:
-    url = os.environ.get("DOCKER_HOST")
-    if not url:
-        pytest.skip("DOCKER_HOST names no engine")
-    return url
 
 
 @pytest.fixture
