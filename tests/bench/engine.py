@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import aclosing
-from functools import partial
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING
 
 import trio
+from docker import APIClient
 
 from iexec_worker.devpool import images
 from iexec_worker.devpool.engine import engine as provided
@@ -22,15 +22,15 @@ from tests.bench.figure import Figure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from docker import APIClient
+    from iexec_worker.engine.state import ContainerExit
 
 IMAGE = "iexec-worker-bench/sleep:1"
 ROUNDS = 7
 
 
 async def exits(cache: Path, folder: Path) -> list[Figure]:
-    """The worker knows of an exit so long after the engine's own FinishedAt."""
-    late, pings = [], []
+    """The worker knows of an exit so long after the engine told a bare client of its SDK."""
+    ours, bare = [], []
     async with provided(folder / "engine", host=os.environ.get("DOCKER_HOST")) as there:
         await images.build(there.host, IMAGE, Recipe(command=("/bin/sleep", "0.3")))
         async with aclosing(Engine(there.host)) as engine:
@@ -38,14 +38,26 @@ async def exits(cache: Path, folder: Path) -> list[Figure]:
             for number in range(ROUNDS):
                 spec = ContainerSpec(f"iexec-bench-{number}", IMAGE)
                 async with containers.running(spec) as container:
-                    await engine.stream(partial(_wait, container=container))
-                    known = time.time()
-                    ended = await containers.wait(container, limit=60)
-                    late.append(1000 * (known - ended.finished_at))
-                began = time.perf_counter()
-                await engine.ping()
-                pings.append(1000 * (time.perf_counter() - began))
-    return [Figure("container's end → known", "ms", late, "ping of the engine", pings, 50)]
+                    told, ended = await _both(there.host, containers, container)
+                    ours.append(1000 * (time.time() - told))
+                    bare.append(1000 * (told - ended.finished_at))
+    return [Figure("engine says exited → known", "ms", ours, "end → engine says so", bare, 50)]
+
+
+async def _both(host: str, containers: Containers, container: str) -> tuple[float, ContainerExit]:
+    """Wait with a bare client beside ours: when it was told, and what we found."""
+    told = 0.0
+
+    def ask() -> None:
+        nonlocal told
+        with closing(APIClient(host, timeout=60)) as api:
+            api.wait(container)
+            told = time.time()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, ask)
+        ended = await containers.wait(container, limit=60)
+    return told, ended
 
 
 async def cuts(cache: Path, folder: Path) -> list[Figure]:
@@ -69,10 +81,6 @@ async def cuts(cache: Path, folder: Path) -> list[Figure]:
         Figure("cancelled stream → ended", "ms", took, "ping of the engine", pings, 2000),
         Figure("threads left after it", "", left, "none", [0.0], 1),
     ]
-
-
-def _wait(api: APIClient, container: str) -> None:
-    api.wait(container)
 
 
 def _streams() -> int:
