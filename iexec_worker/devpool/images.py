@@ -95,6 +95,19 @@ async def push(host: str, image: str, *, username: str = "", password: str = "")
     await _call(host, send)
 
 
+async def tag(host: str, image: str, name: str) -> bool:
+    """Give *image* another *name* (`name:tag`) too; False if the engine has no such image."""
+    repository, _, version = name.rpartition(":")
+
+    def name_it(client: docker.DockerClient) -> bool:
+        try:
+            return bool(client.images.get(image).tag(repository, version))
+        except docker.errors.ImageNotFound:
+            return False
+
+    return await _call(host, name_it)
+
+
 async def remove(host: str, image: str) -> None:
     """Remove *image* from the engine, so that the next use of it pulls; absent is fine."""
 

@@ -1,0 +1,67 @@
+"""What the requester of a demo buys, with everything that has to be on the chain before."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+import trio
+from attrs import frozen
+
+from iexec_worker.devpool.contracts import category_id
+from iexec_worker.devpool.market import params
+from iexec_worker.devpool.orders import Purchase
+from iexec_worker.devpool.receiver import deploy_receiver
+from iexec_worker.errors import Fatal
+from iexec_worker.model import ZERO_ADDRESS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iexec_worker.devpool.demo.scene import Scene
+    from iexec_worker.devpool.pool import Pool
+
+#: Seconds of the category, the limit of one computation: five minutes are the market's shortest,
+#: somebody's own image may need more.
+_SHORT: Final = 300
+_LONG: Final = 3_600
+
+
+@frozen
+class Deal:
+    """*receiver*: the contract that is called back, the zero address without one."""
+
+    deal_id: str
+    task_ids: tuple[str, ...]
+    receiver: str
+
+
+async def buy(scene: Scene) -> Deal:
+    """Register app and dataset, sign the orders, match them."""
+    options, pool = scene.options, scene.pool
+    receiver = ZERO_ADDRESS
+    if options.callback:
+        receiver = await deploy_receiver(pool.node.sender(pool.node.keys[3]))
+    purchase = Purchase(
+        app=await pool.market.deploy_app(scene.image),
+        workerpool=pool.chain.pool_address,
+        category=category_id(_LONG if options.image else _SHORT),
+        dataset=await _dataset(pool, options.dataset) if options.dataset else ZERO_ADDRESS,
+        params=params(options.app_args, input_files=options.input_files),
+        trust=options.trust,
+        callback=receiver,
+        volume=options.tasks,
+    )
+    bought = await pool.market.buy(purchase)
+    return Deal(bought.deal_id, bought.task_ids, receiver)
+
+
+async def _dataset(pool: Pool, path: Path) -> str:
+    """Publish the file on the pool's gateway, and on the chain with its checksum."""
+    try:
+        content = await trio.Path(path).read_bytes()
+    except OSError as error:
+        raise Fatal(f"dataset {path} cannot be read: {error.strerror}") from error
+    location = pool.result_proxy_url + await pool.add_file(content)
+    checksum = "0x" + hashlib.sha256(content).hexdigest()
+    return await pool.market.deploy_dataset(location.encode(), name=path.name, checksum=checksum)

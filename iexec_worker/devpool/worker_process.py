@@ -1,0 +1,141 @@
+"""A worker as operators run it: `iexec-worker run`, a process with an environment of its own."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import trio
+from attrs import frozen
+
+from iexec_worker.devpool import wallets
+from iexec_worker.devpool.child import Child, child
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from iexec_worker.devpool.pool import Pool
+
+#: Seconds until its HTTP server answers. Two are usual, most of them imports; a machine whose
+#: processors are all taken by computing needs several times as many.
+_START: Final = 60.0
+
+#: Seconds to stop at once: the engine has 10 s to stop a container, a second for the rest.
+_STOP: Final = 15.0
+
+_NO_IDLE: Final = httpx.Limits(max_keepalive_connections=0)
+
+#: Nothing of the shell's is meant for the worker, except where programs and files are.
+_INHERITED: Final = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
+
+
+@frozen
+class WorkerProcess:
+    """
+    A running worker. *url* is its HTTP server's, *wallet* the address of its wallet.
+
+    What it logs is in `child.log`.
+    """
+
+    name: str
+    wallet: str
+    url: str
+    child: Child
+    client: httpx.AsyncClient
+
+    @property
+    def ended(self) -> int | None:
+        """The exit status, None while it runs."""
+        return self.child.process.poll()
+
+    async def answers(self) -> bool:
+        """True iff the worker says that it is alive."""
+        try:
+            return (await self.client.get(f"{self.url}/actuator/health/liveness")).is_success
+        except httpx.TransportError:
+            return False
+
+    async def ready(self) -> bool:
+        """True iff the worker says that it takes work."""
+        try:
+            return (await self.client.get(f"{self.url}/actuator/health/readiness")).is_success
+        except httpx.TransportError:
+            return False
+
+    async def supervision(self) -> dict[str, Any] | None:
+        """The tree of what it is doing; None when it gives no answer now."""
+        try:
+            response = await self.client.get(f"{self.url}/actuator/supervision")
+        except httpx.TransportError:
+            return None
+        tree: dict[str, Any] = response.json()
+        return tree
+
+    async def stop(self) -> None:
+        """Have it stop at once, as Ctrl-C does, so that it takes its containers away."""
+        if self.ended is None:
+            self.child.process.send_signal(signal.SIGINT)
+        with trio.move_on_after(_STOP):
+            await self.child.process.wait()
+
+
+@asynccontextmanager
+async def worker_process(
+    pool: Pool,
+    folder: Path,
+    name: str,
+    environment: Mapping[str, str],
+    *,
+    inherited: Mapping[str, str],
+) -> AsyncIterator[WorkerProcess]:
+    """
+    Run a worker of *pool* for the time of the scope, with a new wallet that has gas and a stake.
+
+    It can be asked when the block begins, and is about to register. Its environment is what
+    it needs to join, then *environment*, then what no program can do without of *inherited*. Its
+    files and its log, `<name>.log`, are in *folder*. Raises Fatal with the end of the log when it
+    does not come up.
+    """
+    await trio.Path(folder).mkdir(parents=True, exist_ok=True)
+    wallet = await wallets.make(folder, f"{name}-wallet")
+    await wallets.fund(pool.market, wallet)
+    port = environment.get("IEXEC_WORKER_PORT") or str(_free_port())
+    environ = {key: inherited[key] for key in _INHERITED if key in inherited}
+    environ |= defaults(folder, name) | pool.environment(wallet.path, wallet.password)
+    environ |= {**environment, "IEXEC_WORKER_PORT": port}
+    command = (sys.executable, "-m", "iexec_worker", "run")
+    log = folder / f"{name}.log"
+    async with (
+        # No idle connections: a server that stops waits for them.
+        httpx.AsyncClient(trust_env=False, timeout=5.0, limits=_NO_IDLE) as client,
+        child(command, name=name, log=log, environ=environ) as process,
+    ):
+        worker = WorkerProcess(name, wallet.address, f"http://127.0.0.1:{port}", process, client)
+        try:
+            await process.serving(worker.answers, limit=_START)
+            yield worker
+        finally:
+            with trio.CancelScope(shield=True):
+                await worker.stop()
+
+
+def defaults(folder: Path, name: str) -> dict[str, str]:
+    """Return what a worker on somebody's own machine is given unless told otherwise."""
+    return {
+        "IEXEC_WORKER_NAME": name,
+        "IEXEC_WORKER_BASE_DIR": str(folder / "tasks"),
+        "IEXEC_WORKER_BIND_ADDRESS": "127.0.0.1",
+        "IEXEC_WORKER_LOG_FORMAT": "console",
+    }
+
+
+def _free_port() -> int:
+    """Ask for a port that is free now; the worker takes it a second later."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
