@@ -12,14 +12,11 @@ import httpx
 import trio
 from attrs import frozen
 
-from iexec_worker.devpool import wallets
 from iexec_worker.devpool.child import Child, child
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
-
-    from iexec_worker.devpool.pool import Pool
 
 #: Seconds until its HTTP server answers. Two are usual, most of them imports; a machine whose
 #: processors are all taken by computing needs several times as many.
@@ -36,14 +33,9 @@ _INHERITED: Final = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "VIRTUAL_ENV", "PYT
 
 @frozen
 class WorkerProcess:
-    """
-    A running worker. *url* is its HTTP server's, *wallet* the address of its wallet.
-
-    What it logs is in `child.log`.
-    """
+    """A running worker. *url* is its HTTP server's; what it logs is in `child.log`."""
 
     name: str
-    wallet: str
     url: str
     child: Child
     client: httpx.AsyncClient
@@ -86,7 +78,6 @@ class WorkerProcess:
 
 @asynccontextmanager
 async def worker_process(
-    pool: Pool,
     folder: Path,
     name: str,
     environment: Mapping[str, str],
@@ -94,20 +85,16 @@ async def worker_process(
     inherited: Mapping[str, str],
 ) -> AsyncIterator[WorkerProcess]:
     """
-    Run a worker of *pool* for the time of the scope, with a new wallet that has gas and a stake.
+    Run a worker for the time of the scope; it can be asked when the block begins.
 
-    It can be asked when the block begins, and is about to register. Its environment is what
-    it needs to join, then *environment*, then what no program can do without of *inherited*. Its
-    files and its log, `<name>.log`, are in *folder*. Raises Fatal with the end of the log when it
-    does not come up.
+    Its environment is *environment* and what no program can do without of *inherited*; its files
+    and its log, `<name>.log`, are in *folder*. Raises Fatal with the end of the log when it does
+    not come up.
     """
     await trio.Path(folder).mkdir(parents=True, exist_ok=True)
-    wallet = await wallets.make(folder, f"{name}-wallet")
-    await wallets.fund(pool.market, wallet)
     port = environment.get("IEXEC_WORKER_PORT") or str(_free_port())
     environ = {key: inherited[key] for key in _INHERITED if key in inherited}
-    environ |= defaults(folder, name) | pool.environment(wallet.path, wallet.password)
-    environ |= {**environment, "IEXEC_WORKER_PORT": port}
+    environ |= {**defaults(folder, name), **environment, "IEXEC_WORKER_PORT": port}
     command = (sys.executable, "-m", "iexec_worker", "run")
     log = folder / f"{name}.log"
     async with (
@@ -115,7 +102,7 @@ async def worker_process(
         httpx.AsyncClient(trust_env=False, timeout=5.0, limits=_NO_IDLE) as client,
         child(command, name=name, log=log, environ=environ) as process,
     ):
-        worker = WorkerProcess(name, wallet.address, f"http://127.0.0.1:{port}", process, client)
+        worker = WorkerProcess(name, f"http://127.0.0.1:{port}", process, client)
         try:
             await process.serving(worker.answers, limit=_START)
             yield worker

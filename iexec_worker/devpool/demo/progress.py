@@ -76,8 +76,8 @@ async def _look(scene: Scene, task_ids: Sequence[str]) -> View:
         trees[worker.name] = await worker.supervision() or {}
 
     async with trio.open_nursery() as nursery:
-        for worker in scene.workers:
-            nursery.start_soon(ask, worker)
+        for member in scene.members:
+            nursery.start_soon(ask, member.process)
     store = scene.pool.scheduler.store
     tasks = tuple(
         _task(number, task_id, store.tasks.get(task_id), _names(scene), trees)
@@ -124,21 +124,21 @@ def walk(tree: Tree) -> Iterator[Tree]:
 
 
 def _names(scene: Scene) -> dict[str, str]:
-    return {worker.wallet: worker.name for worker in scene.workers}
+    return {member.wallet: member.process.name for member in scene.members}
 
 
 def _dead(scene: Scene) -> str:
     """Say which worker is no more: it was not told to end."""
     return "; ".join(
         f"{worker.name} ended with status {worker.ended}: {worker.child.tail()}"
-        for worker in scene.workers
+        for worker in (member.process for member in scene.members)
         if worker.ended is not None
     )
 
 
 def _given_up(scene: Scene, tasks: Sequence[Task | None]) -> str:
     """Say which tasks every worker has given up; the pool waits for others until the deadline."""
-    everybody = len(scene.workers)
+    everybody = len(scene.members)
     return "; ".join(
         f"task {task.index}: {blame(scene, task.chain_task_id) or 'given up by all workers'}"
         for task in tasks

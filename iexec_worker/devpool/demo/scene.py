@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import trio
 from attrs import frozen
 
-from iexec_worker.devpool import images
+from iexec_worker.devpool import images, wallets
 from iexec_worker.devpool.engine import engine
 from iexec_worker.devpool.options import PoolOptions
 from iexec_worker.devpool.pool import Pool, open_pool
@@ -35,12 +35,20 @@ QUICK: Final = SchedulerSettings(ask_period=1.0, periods=Periods(deals=1.0, bloc
 
 
 @frozen
+class Member:
+    """A worker of the demo and its wallet's address."""
+
+    process: WorkerProcess
+    wallet: str
+
+
+@frozen
 class Scene:
     """*image*: what the app's image is called on the chain."""
 
     options: DemoOptions
     pool: Pool
-    workers: tuple[WorkerProcess, ...]
+    members: tuple[Member, ...]
     image: str
 
 
@@ -64,10 +72,10 @@ async def open_scene(options: DemoOptions, say: Callable[[str], None]) -> AsyncI
         )
         say(f"pool {pool.chain.pool_address} at {pool.url}, chain {pool.chain.chain_id}")
         environment = _environment(options, pool, found.host)
-        workers = await stack.enter_async_context(_workers(options, pool, environment))
-        for worker in workers:
-            say(f"{worker.name} at {worker.url}, log {worker.child.log}")
-        yield Scene(options, pool, workers, image)
+        members = await stack.enter_async_context(_workers(options, pool, environment))
+        for process in (member.process for member in members):
+            say(f"{process.name} at {process.url}, log {process.child.log}")
+        yield Scene(options, pool, members, image)
 
 
 async def _image(stack: AsyncExitStack, options: DemoOptions, host: str) -> str:
@@ -118,10 +126,10 @@ def _environment(options: DemoOptions, pool: Pool, host: str) -> dict[str, str]:
 @asynccontextmanager
 async def _workers(
     options: DemoOptions, pool: Pool, environment: Mapping[str, str]
-) -> AsyncIterator[tuple[WorkerProcess, ...]]:
+) -> AsyncIterator[tuple[Member, ...]]:
     """Start all side by side: most of a start is imports."""
     names = [f"worker-{number}" for number in range(1, options.workers + 1)]
-    started: dict[str, WorkerProcess] = {}
+    started: dict[str, Member] = {}
     async with trio.open_nursery() as keeper:
 
         async def start(name: str) -> None:
@@ -140,10 +148,12 @@ async def _worker(
     name: str,
     environment: Mapping[str, str],
     *,
-    task_status: trio.TaskStatus[WorkerProcess],
+    task_status: trio.TaskStatus[Member],
 ) -> None:
-    async with worker_process(
-        pool, options.folder / "workers", name, environment, inherited=options.inherited
-    ) as worker:
-        task_status.started(worker)
+    folder = options.folder / "workers"
+    wallet = await wallets.make(folder, f"{name}-wallet")
+    await wallets.fund(pool.market, wallet)
+    environ = pool.environment(wallet.path, wallet.password) | {**environment}
+    async with worker_process(folder, name, environ, inherited=options.inherited) as process:
+        task_status.started(Member(process, wallet.address))
         await trio.sleep_forever()
