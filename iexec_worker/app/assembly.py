@@ -19,6 +19,7 @@ from iexec_worker.engine.containers import Containers
 from iexec_worker.engine.images import Images
 from iexec_worker.inputs.download import Downloader, Limits
 from iexec_worker.inputs.files import InputFiles
+from iexec_worker.janitor.leftovers import Leftovers
 from iexec_worker.membership import join
 from iexec_worker.membership.member import Member
 from iexec_worker.membership.obstacles import Obstacles
@@ -151,6 +152,7 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
             now=time.time,
         ),
         obstacles=Obstacles(chain.hub, chain.blocks, chain.rules, own.draining),
+        leftovers=Leftovers(config.worker.tasks_dir, Containers(own.clients.engine), address),
         lost_after=config.scheduler.lost_after,
         drain_timeout=config.supervision.drain_timeout,
         observe_ping=own.metrics.ping_duration.observe,

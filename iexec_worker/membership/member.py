@@ -9,6 +9,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from iexec_worker.janitor.leftovers import Leftovers
     from iexec_worker.membership.join import Terms
     from iexec_worker.membership.obstacles import Obstacles
     from iexec_worker.model import WorkerModel
@@ -32,6 +33,7 @@ class Member:
     model: WorkerModel
     around: Surroundings
     obstacles: Obstacles
+    leftovers: Leftovers
     lost_after: int
     drain_timeout: float
     observe_ping: Callable[[float], None]

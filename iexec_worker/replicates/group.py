@@ -8,9 +8,9 @@ import structlog
 from attrs import define, field
 
 from iexec_worker.replicates.replicate import Replicate, Surroundings
-from iexec_worker.replicates.table import COMPUTING
 from iexec_worker.stages.task import Record, Task
 from iexec_worker.supervise import FOREVER, Policy, Restart, supervise
+from iexec_worker.telemetry.tree import Node
 from iexec_worker.wire import Action
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from iexec_worker.model import Notification, ReplicateOffer
     from iexec_worker.replicates.slots import Slot
-    from iexec_worker.telemetry.tree import Node
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -41,6 +40,10 @@ class Replicates:
 
     def __len__(self) -> int:
         return len(self._live)
+
+    def lives(self, task_id: str) -> bool:
+        """True iff a replicate of this task is alive."""
+        return task_id in self._live
 
     async def resume(self) -> None:
         """Bring back what the journal holds."""
@@ -91,23 +94,20 @@ class Replicates:
         self._spawn(record, None)
 
     def _spawn(self, record: Record, slot: Slot | None) -> None:
-        self.nursery.start_soon(self._run, record, slot)
-
-    async def _run(self, record: Record, slot: Slot | None) -> None:
         task_id = record.authorization.chain_task_id
         journal = self.around.journal
-        with self.node.child(task_id) as node:
-            task = Task(record, journal.folder(task_id), node, lambda: journal.save(record))
-            replicate = Replicate(task, self.around, slot)
-            self._live[task_id] = replicate
-            try:
-                await supervise(replicate.run, node, POLICY)
-                log.info("task ends", task=task_id, told=record.told[-1:])
-            finally:
-                replicate.release()
-                del self._live[task_id]
+        node = Node(task_id)
+        task = Task(record, journal.folder(task_id), node, lambda: journal.save(record))
+        # At once, not when its Trio task first runs: from here on it lives.
+        self._live[task_id] = Replicate(task, self.around, slot)
+        self.nursery.start_soon(self._run, self._live[task_id])
 
-    @property
-    def computing(self) -> int:
-        """How many replicates are at a step that needs a slot."""
-        return sum(live.task.record.action in COMPUTING for live in self._live.values())
+    async def _run(self, replicate: Replicate) -> None:
+        task = replicate.task
+        try:
+            with self.node.adopted(task.node):
+                await supervise(replicate.run, task.node, POLICY)
+                log.info("task ends", task=task.id, told=task.record.told[-1:])
+        finally:
+            replicate.release()
+            del self._live[task.id]

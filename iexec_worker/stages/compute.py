@@ -8,6 +8,7 @@ import structlog
 import trio
 from attrs import frozen
 
+from iexec_worker.engine import labels
 from iexec_worker.engine.command import split_command
 from iexec_worker.engine.spec import ContainerSpec
 from iexec_worker.errors import EngineRefused, StageFailed
@@ -100,7 +101,7 @@ class Compute:
             command=split_command(task.description.params.args),
             env=app_environment(task.description),
             binds={str(task.folder.input): IN, str(task.folder.iexec_out): OUT},
-            labels={"com.iexec.worker.wallet": self.wallet, "com.iexec.worker.task": task.id},
+            labels={labels.WALLET: self.wallet, labels.TASK: task.id},
             gpus=self.gpus,
         )
 

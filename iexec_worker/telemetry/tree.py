@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
@@ -45,16 +45,19 @@ class Node:
         self.since = time.time()
 
     @contextmanager
-    def child(self, name: str) -> Iterator[Node]:
-        """Add a child for as long as the block runs."""
-        node = Node(name)
-        self.children[name] = node
+    def adopted(self, node: Node) -> Iterator[Node]:
+        """Have *node* as a child for as long as the block runs."""
+        self.children[node.name] = node
         try:
             yield node
         finally:
             # A successor of the same name may have taken the place already.
-            if self.children.get(name) is node:
-                del self.children[name]
+            if self.children.get(node.name) is node:
+                del self.children[node.name]
+
+    def child(self, name: str) -> AbstractContextManager[Node]:
+        """Have a new child for as long as the block runs."""
+        return self.adopted(Node(name))
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Node]]:
         """Every node below and including this one with its path, parents first."""

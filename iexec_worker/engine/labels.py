@@ -1,0 +1,7 @@
+"""Labels that every container of a task bears."""
+
+from typing import Final
+
+#: Whose it is: tells ours from those of another worker on the same engine.
+WALLET: Final = "com.iexec.worker.wallet"
+TASK: Final = "com.iexec.worker.task"

@@ -1,0 +1,1 @@
+"""Removing what an earlier life of this worker left and no journal knows."""
