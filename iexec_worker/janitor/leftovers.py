@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -38,7 +39,7 @@ class Leftovers:
         """Remove tasks' folders without a journal. Nothing else in *base* is touched."""
         for folder in await trio.to_thread.run_sync(self._orphans):
             log.info("removing a folder that no journal knows", folder=str(folder))
-            await trio.to_thread.run_sync(lambda f=folder: shutil.rmtree(f, ignore_errors=True))
+            await trio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
 
     async def remove_containers(self, lives: Callable[[str], bool]) -> None:
         """Remove our containers whose task does not live. Raises `Unavailable`."""
