@@ -1,0 +1,162 @@
+"""`iexec-worker demo`: a pool, workers and tasks on this machine, and the proof."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from iexec_worker.cli.screen import Screen
+    from iexec_worker.devpool.demo.options import DemoOptions
+    from iexec_worker.devpool.demo.proof import Proof
+    from iexec_worker.devpool.demo.scene import Scene
+
+#: Characters of an app's output that are worth showing.
+_LAST_WORDS: Final = 2_000
+
+#: Columns of lines that no terminal wraps.
+_WIDE: Final = 200
+
+_file = click.Path(path_type=Path, exists=True, dir_okay=False)
+_folder = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command()
+@click.option("--tasks", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="How many; default: as many as the trust needs."
+)
+@click.option(
+    "--trust",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How sure the requester wants to be; from 2 on workers have to agree.",
+)
+@click.option("--image", default="", help="Run this image of the engine's as the app.")
+@click.option("--args", default="", help="What the app is told.")
+@click.option("--dataset", type=_file, help="A file to be the tasks' dataset.")
+@click.option("--input-file", "input_files", multiple=True, help="URL of an input; repeatable.")
+@click.option("--callback", is_flag=True, help="Deliver results to a contract, not to a storage.")
+@click.option("--keep", is_flag=True, help="Leave everything up until Ctrl-C.")
+@click.option("--folder", type=_folder, help="For logs and results; default: a new one.")
+@click.option("--json", "as_json", is_flag=True, help="End with JSON instead of a table.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    workers: int | None,
+    folder: Path | None,
+    keep: bool,
+    as_json: bool,
+    **wanted: object,
+) -> None:
+    """
+    Start a pool and workers on this machine and compute tasks, down to the proof.
+
+    Needs npm (for the chain, once) and a container engine, or root and dockerd to start one.
+    The exit status is 0 if every task is COMPLETED on the chain and every result is the one it
+    was completed with.
+    """
+    from iexec_worker.cli import embedded
+    from iexec_worker.devpool.demo.options import DemoOptions, workers_for
+
+    needed = workers_for(int(str(wanted["trust"])))
+    if workers is not None and workers < needed:
+        raise click.UsageError(f"--trust {wanted['trust']} needs --workers {needed} or more")
+    environ = embedded.environment()
+    options = DemoOptions(
+        folder=(folder or Path(tempfile.mkdtemp(prefix="iexec-demo-"))).absolute(),
+        cache=embedded.cache(),
+        workers=workers or needed,
+        engine=environ.get("DOCKER_HOST") or None,
+        inherited=environ,
+        **wanted,  # type: ignore[arg-type]  # the options have the names of the fields
+    )
+    with embedded.log_into(options.folder / "pool.log"):
+        proofs, stuck = embedded.run(lambda: _demo(options, keep=keep, as_json=as_json))
+    ctx.exit(0 if proofs and not stuck and not any(proof.problem for proof in proofs) else 1)
+
+
+async def _demo(options: DemoOptions, *, keep: bool, as_json: bool) -> tuple[Sequence[Proof], str]:
+    import trio
+    from rich.console import Console
+
+    from iexec_worker.cli.screen import open_screen
+    from iexec_worker.devpool.demo.scene import open_scene
+
+    # Whoever wants JSON wants nothing else on standard output.
+    console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console.width = _WIDE
+    screen = open_screen(console)
+    screen.say(f"logs and results in {options.folder}")
+    async with open_scene(options, screen.say) as scene:
+        proofs, stuck = await _play(scene, screen)
+        _report(console, proofs, stuck, as_json=as_json)
+        if keep:
+            _invite(console, scene)
+            await trio.sleep_forever()
+    return proofs, stuck
+
+
+async def _play(scene: Scene, screen: Screen) -> tuple[Sequence[Proof], str]:
+    """Buy the tasks and watch them to their end."""
+    from iexec_worker.devpool.demo.deal import buy
+    from iexec_worker.devpool.demo.progress import follow
+    from iexec_worker.devpool.demo.proof import prove
+
+    deal = await buy(scene)
+    screen.say(f"bought {len(deal.task_ids)} task(s) in deal {deal.deal_id}")
+    with screen:
+        stuck = await follow(scene, deal.task_ids, screen.show)
+    return await prove(scene, deal), stuck
+
+
+def _report(console: Console, proofs: Sequence[Proof], stuck: str, *, as_json: bool) -> None:
+    from iexec_worker.cli.screen import table
+
+    if as_json:
+        click.echo(
+            json.dumps({"tasks": [proof.as_json() for proof in proofs], "stuck": stuck}, indent=2)
+        )
+        return
+    console.print()
+    console.print(table(proofs))
+    _failures(console, proofs, stuck)
+    if not stuck and not any(proof.problem for proof in proofs):
+        console.print(
+            f"\n{len(proofs)} of {len(proofs)} tasks COMPLETED on the chain, every digest equal",
+            style="green",
+        )
+
+
+def _failures(console: Console, proofs: Sequence[Proof], stuck: str) -> None:
+    """Say what went wrong, with the end of what the app printed: mostly it knows why."""
+    lines = [f"task {proof.number}: {proof.problem}" for proof in proofs if proof.problem]
+    if stuck:
+        lines.append(f"given up: {stuck}")
+    for line in lines:
+        console.print(line, style="red", markup=False, highlight=False)
+    for proof in proofs:
+        if proof.problem and proof.output:
+            console.print(f"\nthe app of task {proof.number} printed:", highlight=False)
+            console.print(proof.output[-_LAST_WORDS:], markup=False, highlight=False)
+
+
+def _invite(console: Console, scene: Scene) -> None:
+    console.print(f"\nscheduler      {scene.pool.url}", highlight=False)
+    console.print(f"chain          {scene.pool.node_url}", highlight=False)
+    for member in scene.members:
+        process = member.process
+        console.print(f"{process.name:14} {process.url}/actuator/supervision", highlight=False)
+    console.print("everything stays up until Ctrl-C", highlight=False)

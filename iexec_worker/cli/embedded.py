@@ -1,0 +1,79 @@
+"""What the commands with an embedded pool share: where its files are, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import click
+import trio
+
+from iexec_worker.supervise import only
+from iexec_worker.telemetry import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+T = TypeVar("T")
+
+#: What shells report for a program that Ctrl-C ended.
+INTERRUPTED: Final = 130
+
+
+def cache() -> Path:
+    """Return the folder for downloads that every later run can use."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser().absolute() / "iexec-worker"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of this process."""
+    return dict(os.environ)
+
+
+@contextmanager
+def log_into(path: Path) -> Iterator[None]:
+    """Send what the pool logs into the file *path*: the terminal is for people."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        logs.configure("debug", "console", stream=stream)
+        try:
+            yield
+        finally:
+            logs.configure("info", "console")
+
+
+def run(work: Callable[[], Awaitable[T]]) -> T:
+    """
+    Run *work* to its end. SIGINT and SIGTERM cancel it; then the exit status is 130.
+
+    An error that comes alone is raised without the groups that nurseries put around it.
+    """
+    try:
+        results = trio.run(_until_signalled, work)
+    except BaseExceptionGroup as group:
+        raise only(group) from None
+    if not results:
+        click.echo("stopped", err=True)
+        raise click.exceptions.Exit(INTERRUPTED)
+    return results[0]
+
+
+async def _until_signalled(work: Callable[[], Awaitable[T]]) -> list[T]:
+    """Return what *work* returned in a list, which is empty if it was cancelled."""
+    results: list[T] = []
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_cancel_at_signal, nursery.cancel_scope)
+        results.append(await work())
+        nursery.cancel_scope.cancel()
+    return results
+
+
+async def _cancel_at_signal(scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            scope.cancel()
