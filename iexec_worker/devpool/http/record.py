@@ -121,6 +121,15 @@ class Record:
             )
         )
 
+    async def until_over(self, chain_task_id: str, wallet: str) -> Told:
+        """Wait until a worker told that a task is over for it, also if the scheduler refused."""
+        over = (Status.COMPLETED, Status.ABORTED)
+        return await self._changes.until(
+            lambda: next(
+                (t for t in self._updates(chain_task_id, wallet) if t.status in over), None
+            )
+        )
+
     def _updates(self, chain_task_id: str, wallet: str | None) -> Iterator[Told]:
         for told in self.told:
             if told.chain_task_id == chain_task_id and wallet in (None, told.wallet):

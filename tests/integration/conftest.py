@@ -1,0 +1,111 @@
+"""
+Real workers in processes of their own, in an embedded pool, on a real engine and registry.
+
+Tests of faults get a `pool` of their own and start workers in it with `agency.start(...)`; tests
+of how tasks end share one (`ended`, see `orders`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+import pytest
+import trio
+
+from iexec_worker.devpool import images
+from iexec_worker.devpool.pool import Pool, open_pool
+from iexec_worker.devpool.registry import Registry, registry
+from tests.integration.hired import Agency
+from tests.integration.shop import Shop, quick
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator, Iterator
+    from pathlib import Path
+
+    from iexec_worker.devpool.options import PoolOptions
+    from tests.backstage import Backstage
+
+#: Of a worker's log this many last events are shown when a test fails.
+_TAIL: Final = 60
+
+_AGENCY: Final = pytest.StashKey[Agency]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = str(trio.Path(__file__).parent)
+    for item in items:
+        if str(item.path).startswith(here):
+            item.add_marker(pytest.mark.docker)
+            item.add_marker(pytest.mark.node)
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the logs of a failed test's workers."""
+    agency = item.stash.get(_AGENCY, None)
+    if agency is not None and call.excinfo is not None:
+        for worker in agency.hired:
+            item.add_report_section(call.when, f"log of {worker.place.name}", worker.story(_TAIL))
+    return (yield)
+
+
+@pytest.fixture(scope="session")
+def open_registry(stage: Backstage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry for everybody."""
+    with stage.hold(registry(tmp_path_factory.mktemp("registry"))) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def app_image(stage: Backstage, engine_url: str, open_registry: Registry) -> Iterator[str]:
+    """The app that does what its arguments say (`devpool/app.sh`), in the open registry."""
+    image = f"{open_registry.address}/demo:1"
+    stage.run(images.build, engine_url, image, images.demo_app())
+    stage.run(images.push, engine_url, image)
+    yield image
+    stage.run(images.remove, engine_url, image)
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> PoolOptions:
+    """The options of `pool`; a test or folder that needs others overrides this."""
+    return quick(tmp_path / "pool")
+
+
+@pytest.fixture
+async def pool(options: PoolOptions) -> AsyncIterator[Pool]:
+    """A pool for one test: its faults, clocks and restarts are nobody else's."""
+    async with open_pool(options) as running:
+        yield running
+
+
+@pytest.fixture
+async def shop(pool: Pool, engine_url: str, app_image: str) -> Shop:
+    """Buys tasks of `pool`."""
+    return Shop(pool, engine_url, {"demo": app_image})
+
+
+@pytest.fixture
+async def agency(
+    request: pytest.FixtureRequest, pool: Pool, engine_url: str, tmp_path: Path
+) -> AsyncIterator[Agency]:
+    """
+    Starts workers of `pool`.
+
+    At the end of the test those that it did not end itself must be alive, with nothing left of
+    their tasks, and no ERROR in their logs unless the test is marked `logs_errors`.
+    """
+    async with trio.open_nursery() as nursery:
+        agency = Agency(pool, tmp_path / "workers", engine_url, os.environ, nursery)
+        request.node.stash[_AGENCY] = agency
+        try:
+            yield agency
+            await agency.check(errors_expected=bool(request.node.get_closest_marker("logs_errors")))
+        finally:
+            with trio.CancelScope(shield=True):
+                for worker in agency.hired:
+                    await worker.dismiss()
