@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+import trio
 from attrs import frozen
 
 from iexec_worker.errors import BadChecksum, DownloadFailed, StageFailed
@@ -27,6 +29,8 @@ class DownloadData:
 
     async def __call__(self, task: Task) -> Details:
         await self.conditions.check(task)
+        make = partial(task.folder.input.mkdir, parents=True, exist_ok=True)
+        await trio.to_thread.run_sync(make)
         try:
             await self._download(task)
         except StageFailed as error:
