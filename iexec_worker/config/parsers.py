@@ -165,7 +165,7 @@ def _proxy(text: str) -> str:
 
 def _engine(text: str) -> str:
     scheme, _, rest = text.partition("://")
-    _require(good=scheme.lower() in {"unix", "tcp", "http", "https", "ssh"})
+    _require(good=scheme.lower() in {"unix", "tcp", "http"})
     _require(good=rest and text.isprintable())
     return text
 

@@ -27,7 +27,7 @@ REFUSED: list[tuple[p.Parser, list[str]]] = [
     (p.HOSTS, ["10.0.0.0/99", "http://a", "a b", "a;b", "a:b", "a:0", "a:1:2", "a:70000"]),
     (p.EXACT_HOSTS, ["*", ".corp.example", "*.corp.example", "a b"]),
     (p.IP, ["localhost", "300.1.1.1"]),
-    (p.ENGINE, ["/var/run/docker.sock", "ftp://x", "unix://"]),
+    (p.ENGINE, ["/var/run/docker.sock", "ftp://x", "unix://", "ssh://me@host", "https://host"]),
     (p.NAME, ["a b", "../a", "-a", "", "é"]),
     (p.FOLDER, ["rel/ative", "/a:b", "~"]),
     (p.TEXT, ["\udcff"]),
