@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,15 +11,10 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
     from iexec_worker.cli.screen import Screen
     from iexec_worker.devpool.demo.options import DemoOptions
     from iexec_worker.devpool.demo.proof import Proof
     from iexec_worker.devpool.demo.scene import Scene
-
-#: Characters of an app's output that are worth showing.
-_LAST_WORDS: Final = 2_000
 
 #: Columns of lines that no terminal wraps.
 _WIDE: Final = 200
@@ -91,6 +85,7 @@ async def _demo(options: DemoOptions, *, keep: bool, as_json: bool) -> tuple[Seq
     import trio
     from rich.console import Console
 
+    from iexec_worker.cli import report
     from iexec_worker.cli.screen import open_screen
     from iexec_worker.devpool.demo.scene import open_scene
 
@@ -102,9 +97,9 @@ async def _demo(options: DemoOptions, *, keep: bool, as_json: bool) -> tuple[Seq
     screen.say(f"logs and results in {options.folder}")
     async with open_scene(options, screen.say) as scene:
         proofs, stuck = await _play(scene, screen)
-        _report(console, proofs, stuck, as_json=as_json)
+        (report.as_json if as_json else report.as_text)(console, scene, proofs, stuck)
         if keep:
-            _invite(console, scene)
+            report.invite(console, scene)
             await trio.sleep_forever()
     return proofs, stuck
 
@@ -120,43 +115,3 @@ async def _play(scene: Scene, screen: Screen) -> tuple[Sequence[Proof], str]:
     with screen:
         stuck = await follow(scene, deal.task_ids, screen.show)
     return await prove(scene, deal), stuck
-
-
-def _report(console: Console, proofs: Sequence[Proof], stuck: str, *, as_json: bool) -> None:
-    from iexec_worker.cli.screen import table
-
-    if as_json:
-        click.echo(
-            json.dumps({"tasks": [proof.as_json() for proof in proofs], "stuck": stuck}, indent=2)
-        )
-        return
-    console.print()
-    console.print(table(proofs))
-    _failures(console, proofs, stuck)
-    if not stuck and not any(proof.problem for proof in proofs):
-        console.print(
-            f"\n{len(proofs)} of {len(proofs)} tasks COMPLETED on the chain, every digest equal",
-            style="green",
-        )
-
-
-def _failures(console: Console, proofs: Sequence[Proof], stuck: str) -> None:
-    """Say what went wrong, with the end of what the app printed: mostly it knows why."""
-    lines = [f"task {proof.number}: {proof.problem}" for proof in proofs if proof.problem]
-    if stuck:
-        lines.append(f"given up: {stuck}")
-    for line in lines:
-        console.print(line, style="red", markup=False, highlight=False)
-    for proof in proofs:
-        if proof.problem and proof.output:
-            console.print(f"\nthe app of task {proof.number} printed:", highlight=False)
-            console.print(proof.output[-_LAST_WORDS:], markup=False, highlight=False)
-
-
-def _invite(console: Console, scene: Scene) -> None:
-    console.print(f"\nscheduler      {scene.pool.url}", highlight=False)
-    console.print(f"chain          {scene.pool.node_url}", highlight=False)
-    for member in scene.members:
-        process = member.process
-        console.print(f"{process.name:14} {process.url}/actuator/supervision", highlight=False)
-    console.print("everything stays up until Ctrl-C", highlight=False)

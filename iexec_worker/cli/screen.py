@@ -13,12 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
     from iexec_worker.devpool.demo.progress import Step, View
-    from iexec_worker.devpool.demo.proof import Proof
 
 
 class Screen(Protocol):
@@ -122,25 +120,3 @@ def _told(step: Step | None) -> tuple[str, str, str]:
 def _workers(view: View) -> Text:
     lines = (f"{name}: {doing}" for name, doing in view.workers.items() if doing)
     return Text("\n" + "\n".join(lines), style="dim", overflow="ellipsis", no_wrap=True)
-
-
-def table(proofs: Sequence[Proof]) -> Table:
-    """Return the end of a demo: what the chain says of each task, beside what is on disk."""
-    result = Table(box=None, padding=(0, 2, 0, 0))
-    for title in ("TASK", "ON-CHAIN", "DIGEST ON-CHAIN", "OF THE RESULT", "APP", "RESULT"):
-        result.add_column(title, overflow="fold")
-    for proof in proofs:
-        equal = proof.recomputed == proof.onchain
-        result.add_row(
-            f"{proof.number}  {proof.task_id[:10]}…",
-            proof.status,
-            _short(proof.onchain),
-            f"{_short(proof.recomputed)} {'equal' if equal else 'OTHER'}",
-            "" if proof.exit_code is None else f"exit {proof.exit_code}",
-            escape(str(proof.archive or proof.called or "none")),
-        )
-    return result
-
-
-def _short(digest: str) -> str:
-    return digest if len(digest) <= 20 else f"{digest[:10]}…{digest[-6:]}"  # noqa: PLR2004  # fits a column

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Five pictures a second look alive; each costs a worker one small answer.
 _PERIOD: Final = 0.2
+
+_LOUD: Final = re.compile(r"^\S+ (warning|error|critical)\b")
 
 _GIVEN_UP: Final = frozenset({Status.FAILED, Status.ABORTED})
 
@@ -140,7 +143,7 @@ def _given_up(scene: Scene, tasks: Sequence[Task | None]) -> str:
     """Say which tasks every worker has given up; the pool waits for others until the deadline."""
     everybody = len(scene.members)
     return "; ".join(
-        f"task {task.index}: {blame(scene, task.chain_task_id) or 'given up by all workers'}"
+        f"every worker has given up task {task.index}"
         for task in tasks
         if task is not None
         and task.state not in ENDED
@@ -159,3 +162,13 @@ def blame(scene: Scene, task_id: str) -> str:
         if told.accepted and (told.status.endswith("_FAILED") or told.status is Status.FAILED)
     ]
     return ", ".join(told)
+
+
+def complaints(scene: Scene, task_id: str) -> list[str]:
+    """What workers logged about a task as a warning or worse, line by line."""
+    found = []
+    for process in (member.process for member in scene.members):
+        lines = process.child.log.read_text(errors="replace").splitlines()
+        wanted = (line for line in lines if task_id in line and _LOUD.search(line))
+        found += [f"{process.name}: {line}" for line in wanted]
+    return found

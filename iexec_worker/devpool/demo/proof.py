@@ -12,7 +12,7 @@ from eth_utils.crypto import keccak
 from iexec_worker.devpool.demo.progress import blame
 from iexec_worker.devpool.receiver import received
 from iexec_worker.devpool.results.digest import BadArchive, digest
-from iexec_worker.model import ZERO_ADDRESS, TaskStatus
+from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, TaskStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +67,7 @@ async def _prove(scene: Scene, deal: Deal, number: int) -> Proof:
         number=number,
         task_id=task_id,
         status=status.name,
-        onchain=onchain,
+        onchain="" if onchain == ZERO_HASH else onchain,
         recomputed=recomputed,
         archive=archive,
         called="" if called is None else "0x" + called.hex(),
