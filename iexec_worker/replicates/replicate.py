@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import structlog
 import trio
 from attrs import define, field, frozen
 
 from iexec_worker.errors import Rejected, Transient
 from iexec_worker.model import StatusUpdate
-from iexec_worker.replicates.credibility import abort_cause, may_still_reveal, overdue
+from iexec_worker.replicates.credibility import (
+    PUBLISHED,
+    abort_cause,
+    may_still_reveal,
+    overdue,
+)
 from iexec_worker.replicates.table import COMPUTING, ON_CHAIN, ROWS
 from iexec_worker.stages.complete import clear
 from iexec_worker.supervise import describe
@@ -212,7 +218,7 @@ class Replicate:
                     reason=doubt,
                 )
             else:
-                self._accept(notification)
+                self._accept(self._plausible(notification))
 
         async with trio.open_nursery() as nursery:
             async for notification in inbox:
@@ -224,12 +230,23 @@ class Replicate:
         """Confirm a message of the topic, giving our node some blocks to catch up."""
         action, credibility = notification.action, self.around.credibility
         doubt = await self._patiently(lambda: credibility.doubt(self.task, action))
-        if action is Action.PLEASE_ABORT:
+        if action is Action.PLEASE_ABORT or action not in PUBLISHED:
             return doubt
         start = (await self.around.blocks.current()).number
         while doubt and (await self.around.blocks.next()).number <= start + BLOCKS_TO_CONFIRM:
             doubt = await self._patiently(lambda: credibility.doubt(self.task, action))
         return doubt
+
+    def _plausible(self, notification: Notification) -> Notification:
+        """
+        Believe no block number of the topic that lies ahead of our node.
+
+        It has just shown us the consensus, so that the block of the consensus is there; waiting
+        for the one that a stranger made up would cost the reveal, and with it the stake.
+        """
+        latest = self.around.blocks.latest
+        head = latest.number if latest else notification.block_number
+        return attrs.evolve(notification, block_number=min(notification.block_number, head))
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the chain or the pool until it answers: one question a block."""

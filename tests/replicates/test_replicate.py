@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 import trio
 import trio.testing
 
@@ -208,6 +209,37 @@ async def test_a_reveal_without_consensus_on_chain_is_not_begun(world: World) ->
         world.publish(Action.PLEASE_REVEAL, 7)
         await trio.testing.wait_all_tasks_blocked(0.1)
         assert Action.PLEASE_REVEAL not in world.done
+
+
+async def test_a_forged_block_far_ahead_does_not_keep_us_from_revealing(world: World) -> None:
+    blocks: list[int] = []
+
+    async def reveal(task: Task) -> Details:
+        await trio.lowlevel.checkpoint()
+        blocks.append(task.record.consensus_block)
+        return Details()
+
+    await contribute(world)
+    world.hooks[Action.PLEASE_REVEAL] = reveal
+    async with world.replicates() as replicates:
+        await world.begin(replicates)
+        await told(world, Status.CONTRIBUTED)
+        world.publish(Action.PLEASE_REVEAL, 10**12)
+        world.publish(Action.PLEASE_REVEAL, 7)
+        world.chain.consensus()
+        await told(world, Status.REVEALED)
+        assert [block <= world.chain.latest.number for block in blocks] == [True]
+
+
+async def test_what_the_pool_never_publishes_is_dropped_at_once(world: World) -> None:
+    world.pool.answers[Status.STARTED] = [Answer(200, None)]
+    with structlog.testing.capture_logs() as logged:
+        async with world.replicates() as replicates:
+            await world.begin(replicates)
+            await told(world, Status.STARTED)
+            world.publish(Action.PLEASE_COMPUTE)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+    assert "notification not believed" in [entry["event"] for entry in logged]
 
 
 async def test_what_the_pool_never_publishes_is_not_believed(world: World) -> None:
