@@ -7,44 +7,19 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import trio
 
-from iexec_worker.model import ContributionStatus, TaskStatus
+from iexec_worker.model import TaskStatus
 from iexec_worker.wire import Status
-from tests.integration.hired import until
+from tests.integration.moments import computed, computing, contributed, mined
 from tests.integration.shop import Order
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from iexec_worker.devpool.pool import Pool
     from tests.integration.hired import Agency, Hired
     from tests.integration.shop import Bought, Shop
 
 _LIMIT: Final = 60
-
-
-async def _computing(pool: Pool, worker: Hired, task_id: str) -> None:
-    async def runs() -> bool:
-        return bool(await trio.to_thread.run_sync(worker.containers, task_id))
-
-    await pool.record.until_told(task_id, Status.COMPUTING)
-    await until(runs)
-
-
-async def _computed(pool: Pool, worker: Hired, task_id: str) -> None:
-    await pool.record.until_told(task_id, Status.COMPUTED, worker.wallet)
-
-
-async def _mined(pool: Pool, worker: Hired, task_id: str) -> None:
-    """The contribution is on-chain and the pool has not been told."""
-    await pool.record.until_told(task_id, Status.CONTRIBUTING, worker.wallet)
-
-    async def contributed() -> bool:
-        found = await pool.chain.contribution(task_id, worker.wallet)
-        return found.status is ContributionStatus.CONTRIBUTED
-
-    await until(contributed)
-
-
-async def _contributed(pool: Pool, worker: Hired, task_id: str) -> None:
-    await pool.record.until_told(task_id, Status.CONTRIBUTED, worker.wallet)
 
 
 async def _events(pool: Pool, event: str, bought: Bought) -> int:
@@ -53,9 +28,9 @@ async def _events(pool: Pool, event: str, bought: Bought) -> int:
     return len(await pool.node.rpc.logs(hub.address, topics, first=0))
 
 
-@pytest.mark.parametrize("moment", [_computing, _computed, _mined, _contributed])
+@pytest.mark.parametrize("moment", [computing, computed, mined, contributed])
 async def test_a_killed_worker_contributes_and_reveals_once(
-    moment: object, pool: Pool, agency: Agency, shop: Shop
+    moment: Callable[[Pool, Hired, str], Awaitable[None]], pool: Pool, agency: Agency, shop: Shop
 ) -> None:
     with trio.fail_after(_LIMIT):
         first = await agency.start()
