@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from iexec_worker.cli.screen import Screen
     from iexec_worker.devpool.demo.options import DemoOptions
@@ -76,12 +76,19 @@ def command(
         inherited=environ,
         **wanted,  # type: ignore[arg-type]  # the options have the names of the fields
     )
+    verdicts: list[bool] = []
     with embedded.log_into(options.folder / "pool.log"):
-        proofs, stuck = embedded.run(lambda: _demo(options, keep=keep, as_json=as_json))
-    ctx.exit(0 if proofs and not stuck and not any(proof.problem for proof in proofs) else 1)
+        embedded.run(lambda: _demo(options, verdicts.append, keep=keep, as_json=as_json))
+    if not verdicts:
+        click.echo("stopped", err=True)
+        ctx.exit(embedded.INTERRUPTED)
+    ctx.exit(0 if all(verdicts) else 1)
 
 
-async def _demo(options: DemoOptions, *, keep: bool, as_json: bool) -> tuple[Sequence[Proof], str]:
+async def _demo(
+    options: DemoOptions, judge: Callable[[bool], None], *, keep: bool, as_json: bool
+) -> None:
+    """Show everything; *judge* is told whether all is well, before the demo is left up."""
     import trio
     from rich.console import Console
 
@@ -98,10 +105,10 @@ async def _demo(options: DemoOptions, *, keep: bool, as_json: bool) -> tuple[Seq
     async with open_scene(options, screen.say) as scene:
         proofs, stuck = await _play(scene, screen)
         (report.as_json if as_json else report.as_text)(console, scene, proofs, stuck)
+        judge(not stuck and not any(proof.problem for proof in proofs))
         if keep:
             report.invite(console, scene)
             await trio.sleep_forever()
-    return proofs, stuck
 
 
 async def _play(scene: Scene, screen: Screen) -> tuple[Sequence[Proof], str]:

@@ -6,9 +6,8 @@ import os
 import signal
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-import click
 import trio
 
 from iexec_worker.supervise import only
@@ -16,8 +15,6 @@ from iexec_worker.telemetry import logs
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-
-T = TypeVar("T")
 
 #: What shells report for a program that Ctrl-C ended.
 INTERRUPTED: Final = 130
@@ -46,30 +43,26 @@ def log_into(path: Path) -> Iterator[None]:
             logs.configure("info", "console")
 
 
-def run(work: Callable[[], Awaitable[T]]) -> T:
+def run(work: Callable[[], Awaitable[None]]) -> bool:
     """
-    Run *work* to its end. SIGINT and SIGTERM cancel it; then the exit status is 130.
+    Run *work* to its end; False when SIGINT or SIGTERM cancelled it.
 
     An error that comes alone is raised without the groups that nurseries put around it.
     """
     try:
-        results = trio.run(_until_signalled, work)
+        return trio.run(_until_signalled, work)
     except BaseExceptionGroup as group:
         raise only(group) from None
-    if not results:
-        click.echo("stopped", err=True)
-        raise click.exceptions.Exit(INTERRUPTED)
-    return results[0]
 
 
-async def _until_signalled(work: Callable[[], Awaitable[T]]) -> list[T]:
-    """Return what *work* returned in a list, which is empty if it was cancelled."""
-    results: list[T] = []
+async def _until_signalled(work: Callable[[], Awaitable[None]]) -> bool:
+    done = False
     async with trio.open_nursery() as nursery:
         await nursery.start(_cancel_at_signal, nursery.cancel_scope)
-        results.append(await work())
+        await work()
+        done = True
         nursery.cancel_scope.cancel()
-    return results
+    return done
 
 
 async def _cancel_at_signal(scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:

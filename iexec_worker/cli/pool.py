@@ -1,0 +1,152 @@
+"""`iexec-worker pool`: a pool on this machine that others join and buy from."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from iexec_worker.errors import Fatal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from iexec_worker.devpool.options import PoolOptions
+    from iexec_worker.devpool.pool import Pool
+    from iexec_worker.devpool.wallets import Wallet
+
+_folder = click.Path(path_type=Path, file_okay=False)
+_port = click.IntRange(0, 65535)
+
+
+def _version(_ctx: click.Context, _parameter: click.Parameter, text: str) -> str:
+    if not re.fullmatch(r"\d+\.\d+\.\d+(-[\w.]+)?", text):
+        raise click.BadParameter("three numbers, such as 9.3.0")
+    return text
+
+
+@click.command()
+@click.option("--port", type=_port, default=13000, show_default=True, help="Of the scheduler.")
+@click.option("--node-port", type=_port, default=8545, show_default=True, help="Of the chain.")
+@click.option("--result-proxy-port", type=_port, default=13200, show_default=True)
+@click.option("--config-server-port", type=_port, default=3001, show_default=True)
+@click.option("--bind", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--advertise", help="Address that workers are told; default: that of --bind.")
+@click.option("--folder", type=_folder, help="For wallets, logs and results; default: a new one.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--version", "release", default="9.3.0", show_default=True, callback=_version)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of shell lines.")
+def command(
+    *,
+    port: int,
+    node_port: int,
+    result_proxy_port: int,
+    config_server_port: int,
+    bind: str,
+    advertise: str | None,
+    folder: Path | None,
+    workers: int,
+    release: str,
+    as_json: bool,
+) -> None:
+    """
+    Start a pool on this machine and keep it up until Ctrl-C or SIGTERM.
+
+    Prints the environment with which a worker joins it; --workers wallets, with gas and a stake,
+    are made for that. A port 0 takes a free one. Needs npm, once, to fetch the chain; it needs no
+    container engine. Whoever wants to buy finds the chain in `chain.json`, for the iExec SDK.
+    """
+    import attrs
+
+    from iexec_worker.cli import embedded
+    from iexec_worker.devpool.demo.scene import QUICK
+    from iexec_worker.devpool.options import PoolOptions
+
+    ports = {
+        "--port": port,
+        "--node-port": node_port,
+        "--result-proxy-port": result_proxy_port,
+        "--config-server-port": config_server_port,
+    }
+    _require(bind, ports)
+    options = PoolOptions(
+        cache=embedded.cache(),
+        folder=(folder or Path(tempfile.mkdtemp(prefix="iexec-pool-"))).absolute(),
+        host=bind,
+        advertised=advertise or bind,
+        scheduler_port=port,
+        result_proxy_port=result_proxy_port,
+        config_server_port=config_server_port,
+        node_port=node_port,
+        scheduler=attrs.evolve(QUICK, version=release),
+    )
+    with embedded.log_into(options.folder / "pool.log"):
+        embedded.run(lambda: _keep(options, workers, as_json=as_json))
+
+
+def _require(bind: str, ports: Mapping[str, int]) -> None:
+    """Raise Fatal for the first port that cannot be had, naming its option."""
+    for option, port in ports.items():
+        try:
+            socket.create_server((bind, port)).close()
+        except OSError as error:
+            raise Fatal(
+                f"cannot listen on {bind} port {port}: {error.strerror}; choose another with "
+                f"{option} (0 takes a free one), or an address of this machine with --bind"
+            ) from error
+
+
+async def _keep(options: PoolOptions, workers: int, *, as_json: bool) -> None:
+    import trio
+
+    from iexec_worker.devpool import wallets
+    from iexec_worker.devpool.pool import open_pool
+
+    async with open_pool(options) as pool:
+        made = []
+        for number in range(1, workers + 1):
+            wallet = await wallets.make(options.folder, f"wallet-{number}")
+            await wallets.fund(pool.market, wallet)
+            made.append(wallet)
+        chain = options.folder / "chain.json"
+        await trio.Path(chain).write_text(json.dumps(pool.chain_json(), indent=2) + "\n")
+        told = describe(pool, made, chain)
+        click.echo(json.dumps(told, indent=2) if as_json else _shell(told))
+        await trio.sleep_forever()
+
+
+def describe(pool: Pool, wallets: list[Wallet], chain: Path) -> dict[str, Any]:
+    """Everything a worker or a requester has to know of *pool*, as plain values."""
+    return {
+        "pool": pool.chain.pool_address,
+        "scheduler": pool.url,
+        "resultProxy": pool.result_proxy_url,
+        "configServer": pool.config_server_url,
+        "node": pool.node_url,
+        "chainId": pool.chain.chain_id,
+        "hub": pool.chain.hub,
+        "chainJson": str(chain),
+        "requesterKeys": list(pool.node.keys[4:]),
+        "workers": [_worker(pool, wallet, number) for number, wallet in enumerate(wallets, 1)],
+    }
+
+
+def _worker(pool: Pool, wallet: Wallet, number: int) -> dict[str, str]:
+    """The environment of worker *number*; several on one machine differ in name and port."""
+    own = {"IEXEC_WORKER_NAME": f"worker-{number}", "IEXEC_WORKER_PORT": str(13_099 + number)}
+    return pool.environment(wallet.path, wallet.password) | own
+
+
+def _shell(told: dict[str, Any]) -> str:
+    """What to paste into a shell; all else is in comments."""
+    lines = [f"# {name}: {told[name]}" for name in told if isinstance(told[name], str | int)]
+    for number, environment in enumerate(told["workers"], 1):
+        lines += ["", f"# worker {number}: paste this, then run `iexec-worker`"]
+        lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    return "\n".join([*lines, "", "# The pool is up until Ctrl-C."])
