@@ -22,13 +22,21 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 #: Seconds: as fresh as an orchestrator's readiness probe, which asks every 10 s.
 PERIOD: Final = 10.0
 
+#: The runtime with which engines start containers that ask for GPUs.
+_NVIDIA: Final = "nvidia"
+
 
 @define(eq=False)
 class EngineWatch:
-    """Pings the engine; *trouble* says why it is not usable, empty when it is."""
+    """
+    Pings the engine; *trouble* says why it is not usable, empty when it is.
+
+    *gpus*: GPUs are promised to the pool, so the engine is asked for them when it comes up.
+    """
 
     engine: Engine
     node: Node
+    gpus: bool
     trouble: str = "not asked yet"
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> NoReturn:
@@ -40,12 +48,23 @@ class EngineWatch:
                 with trio.fail_after(PERIOD):
                     await self.engine.ping()
                 self.trouble = ""
+                if before and self.gpus:
+                    await self._look_for_gpus()
             except (WorkerError, trio.TooSlowError) as error:
                 self.trouble = f"the container engine does not answer: {error}"
             self.node.doing = self.trouble or "the container engine answers"
             if self.trouble and self.trouble != before:
                 log.warning("engine away", reason=self.trouble)
         raise AssertionError("every() never ends")
+
+    async def _look_for_gpus(self) -> None:
+        """Say so early when tasks with GPU will not even start."""
+        info = await self.engine.call(lambda api: api.info())
+        if not (_NVIDIA in info.get("Runtimes", {}) or info.get("DiscoveredDevices")):
+            log.warning(
+                "IEXEC_WORKER_GPU_ENABLED is true, but the engine knows no GPU: install the NVIDIA "
+                "container toolkit, or set it to false"
+            )
 
 
 async def count_transactions(

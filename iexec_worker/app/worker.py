@@ -23,11 +23,20 @@ from iexec_worker.replicates.slots import Slots
 from iexec_worker.server import serve
 from iexec_worker.server.app import make_app
 from iexec_worker.server.view import View
-from iexec_worker.supervise import FOREVER, Intensity, Policy, Restart, only, supervise
+from iexec_worker.supervise import (
+    FOREVER,
+    Escalated,
+    Intensity,
+    Policy,
+    Restart,
+    describe,
+    supervise,
+)
 from iexec_worker.telemetry import logs
 from iexec_worker.telemetry.durations import Durations
 from iexec_worker.telemetry.prometheus import Metrics
 from iexec_worker.telemetry.tree import Node, State
+from iexec_worker.telemetry.version import FULL_VERSION
 
 if TYPE_CHECKING:
     from iexec_worker.app.assembly import Chain
@@ -55,13 +64,14 @@ async def run(
     wallet = await trio.to_thread.run_sync(
         Wallet.decrypt, config.wallet.path, config.wallet.password
     )
-    log.info("worker starts", name=config.worker.name, wallet=wallet.address)
+    log.info("worker starts", version=FULL_VERSION, name=config.worker.name, wallet=wallet.address)
     async with open_clients(config) as clients:
         root = Root(config, wallet, clients, redactor)
         try:
             await root.run(task_status=task_status)
-        except* Fatal as group:
-            raise only(group)  # noqa: B904 - the same error without its wrapping
+        except* (Fatal, Escalated) as group:
+            # One line for a person; the log has what led to it.
+            raise Fatal(describe(group)) from group
     log.info("worker ends")
 
 
@@ -101,7 +111,7 @@ class Root:
             self.node.child("engine") as engine,
             self.node.child("member") as member,
         ):
-            watch = EngineWatch(self.clients.engine, engine)
+            watch = EngineWatch(self.clients.engine, engine, self.config.worker.gpu_enabled)
             self._ready = Readiness(watch, self.draining)
             async with trio.open_nursery() as nursery:
                 await nursery.start(signals.run, self.draining.set, nursery.cancel_scope.cancel)
