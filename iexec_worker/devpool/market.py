@@ -6,6 +6,7 @@ import json
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
+import trio
 from attrs import frozen
 from eth_utils.crypto import keccak
 
@@ -77,6 +78,8 @@ class Market:
         self._developer = developer
         self._pool_owner = pool_owner
         self._requester = requester
+        # Two who register the same at once would both find that it is not there.
+        self._registering = trio.Lock()
 
     async def deploy_app(
         self, image: str, *, name: str = "", checksum: str = ZERO_HASH, enclave: str = ""
@@ -124,8 +127,9 @@ class Market:
         rpc, abi = self._node.rpc, registry.abi
         arguments = (owner.address, *values)
         address = str(await rpc.view(registry.address, abi, f"predict{kind}", *arguments))
-        if not await rpc.view(registry.address, abi, "isRegistered", address):
-            await owner.send(registry.address, abi.call(f"create{kind}", *arguments))
+        async with self._registering:
+            if not await rpc.view(registry.address, abi, "isRegistered", address):
+                await owner.send(registry.address, abi.call(f"create{kind}", *arguments))
         return address
 
     async def _pay(self, purchase: Purchase) -> None:
