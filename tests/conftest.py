@@ -29,6 +29,9 @@ def log_events(request: pytest.FixtureRequest) -> Iterator[list[MutableMapping[s
 
 @pytest.fixture(scope="session")
 def stage() -> Iterator[Backstage]:
+    """A Trio run for what the whole session shares."""
+    # It also logs between tests, where nobody captures it.
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     with backstage() as stage:
         yield stage
 

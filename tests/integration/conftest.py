@@ -2,7 +2,7 @@
 Real workers in processes of their own, in an embedded pool, on a real engine and registry.
 
 Tests of faults get a `pool` of their own and start workers in it with `agency.start(...)`; tests
-of how tasks end share one (`ended`, see `orders`).
+of how tasks end share one (`ended`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from iexec_worker.devpool import images
 from iexec_worker.devpool.pool import Pool, open_pool
 from iexec_worker.devpool.registry import Registry, registry
 from tests.integration.hired import Agency
-from tests.integration.shop import Shop, quick
+from tests.integration.outcomes import Outcomes, open_outcomes
+from tests.integration.shelf import Shelf, stock
+from tests.integration.shop import Ended, Order, Shop, quick
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
 _TAIL: Final = 60
 
 _AGENCY: Final = pytest.StashKey[Agency]()
+_TASK: Final = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "buys(*orders): the tasks of `ended`")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,7 +56,8 @@ def pytest_runtest_makereport(
     agency = item.stash.get(_AGENCY, None)
     if agency is not None and call.excinfo is not None:
         for worker in agency.hired:
-            item.add_report_section(call.when, f"log of {worker.place.name}", worker.story(_TAIL))
+            story = worker.story(_TAIL, item.stash.get(_TASK, None))
+            item.add_report_section(call.when, f"log of {worker.place.name}", story)
     return (yield)
 
 
@@ -68,6 +76,63 @@ def app_image(stage: Backstage, engine_url: str, open_registry: Registry) -> Ite
     stage.run(images.push, engine_url, image)
     yield image
     stage.run(images.remove, engine_url, image)
+
+
+@pytest.fixture(scope="session")
+def shelf(
+    stage: Backstage,
+    engine_url: str,
+    app_image: str,
+    open_registry: Registry,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Shelf]:
+    """Images of all kinds."""
+    with stage.hold(stock(engine_url, open_registry, tmp_path_factory.mktemp("shelf"))) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def outcomes(
+    request: pytest.FixtureRequest,
+    stage: Backstage,
+    engine_url: str,
+    shelf: Shelf,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Outcomes]:
+    """What became of the tasks of all tests that run: they are computed side by side."""
+    orders = dict.fromkeys(order for item in request.session.items for order in _bought_by(item))
+    folder = tmp_path_factory.mktemp("outcomes")
+    with stage.hold(open_outcomes(orders, engine_url, shelf, folder)) as running:
+        yield running
+
+
+@pytest.fixture
+def ended(request: pytest.FixtureRequest, stage: Backstage, outcomes: Outcomes) -> Iterator[Ended]:
+    """
+    How the (first) task that the test is marked with ended; `buys` says what it buys.
+
+    Nothing of the task may be left then, and the worker must be well.
+    """
+    request.node.stash[_AGENCY] = outcomes.agency
+    found = stage.run(outcomes.of, _bought_by(request.node)[0])
+    request.node.stash[_TASK] = found.bought.task_id
+    yield found
+    worker = outcomes.worker
+    stage.run(worker.tidy, found.bought.task_id)
+    assert worker.process.ended is None
+    assert worker.errors() == []
+
+
+@pytest.fixture
+def all_ended(request: pytest.FixtureRequest, stage: Backstage, outcomes: Outcomes) -> list[Ended]:
+    """The ends of all tasks that any test of this session is marked with."""
+    bought = [order for item in request.session.items for order in _bought_by(item)]
+    return [stage.run(outcomes.of, order) for order in dict.fromkeys(bought)]
+
+
+def _bought_by(item: pytest.Item) -> tuple[Order, ...]:
+    marker = item.get_closest_marker("buys")
+    return marker.args if marker else ()
 
 
 @pytest.fixture

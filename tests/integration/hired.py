@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import docker
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at what announces nothing: folders, health checks.
 _LOOK_EVERY: Final = 0.05
+
+_AS_USUAL: Final[Mapping[str, str]] = MappingProxyType({})
 
 #: Seconds in which a worker has tidied up after a task that has ended.
 _TIDY: Final = 5.0
@@ -77,9 +80,10 @@ class Hired:
         lines = self.log.read_text(errors="replace").splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
 
-    def story(self, lines: int) -> str:
-        """Its last events for people, stack traces as they are."""
-        return "\n".join(map(_line, self.events()[-lines:]))
+    def story(self, lines: int, task_id: str | None = None) -> str:
+        """Its last events for people; with *task_id* without those of other tasks."""
+        events = [e for e in self.events() if task_id is None or e.get("task") in (None, task_id)]
+        return "\n".join(map(_line, events[-lines:]))
 
     def errors(self) -> list[dict[str, Any]]:
         """Its events at level error or above."""
@@ -155,7 +159,11 @@ class Agency:
     hired: list[Hired] = field(factory=list)
 
     async def start(
-        self, *, slots: int = 1, again: Place | None = None, **environment: str
+        self,
+        environment: Mapping[str, str] = _AS_USUAL,
+        *,
+        slots: int = 1,
+        again: Place | None = None,
     ) -> Hired:
         """
         Start a worker with *environment* beside what it needs; *again*: at the place of another.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
-from attrs import field, frozen
+from attrs import frozen
 
 from iexec_worker.devpool.contracts import category_id
 from iexec_worker.devpool.market import params
@@ -69,7 +69,7 @@ class Order:
     inputs: tuple[bytes | None, ...] = ()
     callback: bool = False
     provider: str = "ipfs"
-    more: Mapping[str, Any] = field(factory=dict)
+    more: tuple[tuple[str, Any], ...] = ()
     seconds: int = 60
     price: int = 1_000
     trust: int = 1
@@ -95,6 +95,7 @@ class Ended:
     onchain: PoolTask
     contribution: PoolContribution
     archive: bytes | None
+    stored_as: str | None
     received: bytes | None
 
     @property
@@ -137,7 +138,7 @@ class Shop:
             category=category_id(order.seconds),
             dataset=await self._dataset(order.dataset) if order.dataset else ZERO_ADDRESS,
             callback=await self._receiver() if order.callback else ZERO_ADDRESS,
-            params=json.dumps({**wanted, **order.more}),
+            params=json.dumps({**wanted, **dict(order.more)}),
             trust=order.trust,
             workerpool_price=order.price,
         )
@@ -162,6 +163,7 @@ class Shop:
             onchain=onchain,
             contribution=await chain.contribution(task_id, wallet),
             archive=await self._archive(task_id),
+            stored_as=self.pool.results.stored_as.get(task_id),
             received=await self._received(bought),
         )
 
