@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from iexec_worker.chain import commitments
-from iexec_worker.errors import StageFailed
+from iexec_worker.errors import StageFailed, Unavailable
 from iexec_worker.model import Account, Contribution, ContributionStatus, OnchainTask, TaskStatus
-from iexec_worker.wire import Cause
+from iexec_worker.wire import Cause, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,12 +44,21 @@ class Conditions:
     now: Callable[[], float]
 
     async def standing(self, task: Task) -> Standing:
-        """Read task, contribution and deposit at once. Raises `Unavailable`."""
+        """
+        Read task, contribution and deposit at once.
+
+        Raises `Unavailable`, also while the node shows less than we have seen ourselves: to
+        believe one that is behind would be to drop a task with our stake in it.
+        """
         onchain, contribution, account = await self.hub.contribute_view(task.id, self.wallet)
-        return Standing(onchain, contribution, account)
+        standing = Standing(onchain, contribution, account)
+        if _is_behind(task, standing) and self.now() < task.description.final_deadline:
+            raise Unavailable(f"the node does not show {task.id} as it was: it is behind")
+        return standing
 
     async def check(self, task: Task) -> Standing:
         """Raise `StageFailed` with the first condition that does not hold."""
+        task.node.doing = "checking deposit, status and deadlines on-chain"
         standing = await self.standing(task)
         stake = task.description.worker_stake
         if standing.account.stake < stake and not _staked(standing):
@@ -80,6 +89,11 @@ class Conditions:
                 Cause.WORKERPOOL_AUTHORIZATION_NOT_FOUND,
                 f"signed by {signer}, but the pool {self.pool_address} belongs to {owner}",
             )
+
+
+def _is_behind(task: Task, standing: Standing) -> bool:
+    lost = Status.CONTRIBUTED in task.record.told and not _staked(standing)
+    return lost or standing.task.status is TaskStatus.UNSET
 
 
 def _staked(standing: Standing) -> bool:

@@ -1,0 +1,181 @@
+"""A task and the clients of its stages in memory, each to be set as a test needs it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import pytest
+import trio
+from attrs import define, field
+
+from iexec_worker.chain import commitments
+from iexec_worker.chain.blocks import Block
+from iexec_worker.model import (
+    ZERO_ADDRESS,
+    ZERO_HASH,
+    Account,
+    Authorization,
+    ChainReceipt,
+    Contribution,
+    ContributionStatus,
+    DealParams,
+    OnchainTask,
+    TaskDescription,
+    TaskStatus,
+)
+from iexec_worker.stages.conditions import Conditions
+from iexec_worker.stages.task import Folder, Record, Task
+from iexec_worker.telemetry.tree import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+TASK: Final = "0x" + 64 * "a"
+WALLET: Final = "0x" + 40 * "1"
+DIGEST: Final = "0x" + 64 * "d"
+RESULT: Final = commitments.result_hash(TASK, DIGEST)
+SEAL: Final = commitments.result_seal(WALLET, TASK, DIGEST)
+
+DESCRIPTION: Final = TaskDescription(
+    chain_task_id=TASK,
+    deal_id=ZERO_HASH,
+    index=0,
+    app_address=ZERO_ADDRESS,
+    app_type="DOCKER",
+    app_uri="app:1",
+    app_enclave="",
+    dataset_address=ZERO_ADDRESS,
+    dataset_name="",
+    dataset_uri="",
+    dataset_checksum=ZERO_HASH,
+    requester=ZERO_ADDRESS,
+    beneficiary=ZERO_ADDRESS,
+    callback=ZERO_ADDRESS,
+    params=DealParams(storage_provider="ipfs"),
+    tag=ZERO_HASH,
+    trust=1,
+    time_reference=300,
+    bot_first=0,
+    bot_size=1,
+    start_time=1,
+    contribution_deadline=2100,
+    final_deadline=3000,
+    worker_stake=5,
+)
+
+
+@define(eq=False)
+class FakeChain:
+    """Hub, block watch and writer of transactions at once. *calls* are the labels sent."""
+
+    task: OnchainTask = field(
+        factory=lambda: OnchainTask(
+            TaskStatus.ACTIVE, ZERO_HASH, 0, 2100, 0, 3000, ZERO_HASH, 0, 0, (), b""
+        )
+    )
+    contribution: Contribution = field(
+        factory=lambda: Contribution(ContributionStatus.UNSET, ZERO_HASH, ZERO_HASH, ZERO_ADDRESS)
+    )
+    stake: int = 5
+    head: int = 100
+    calls: list[str] = field(factory=list)
+    followed: list[str] = field(factory=list)
+    #: What happens to the chain, or is raised, when a transaction is sent or followed.
+    on_send: Callable[[], None] = lambda: None
+    on_follow: Callable[[], ChainReceipt | None] = lambda: None
+    on_block: Callable[[], None] = lambda: None
+
+    async def contribute_view(self, task_id: str, worker: str) -> tuple[Any, ...]:
+        await trio.lowlevel.checkpoint()
+        return self.task, self.contribution, Account(self.stake, 0)
+
+    @property
+    def latest(self) -> Block:
+        return Block(self.head, 0)
+
+    async def current(self) -> Block:
+        await trio.lowlevel.checkpoint()
+        return self.latest
+
+    async def next(self) -> Block:
+        await trio.lowlevel.checkpoint()
+        self.head += 1
+        self.on_block()
+        return self.latest
+
+    async def reached(self, number: int) -> Block:
+        while self.head < number:
+            await self.next()
+        return self.latest
+
+    def contribute(self, *_: object) -> str:
+        return "contribute"
+
+    def reveal(self, *_: object) -> str:
+        return "reveal"
+
+    async def send(self, call: str, *, on_signed: Callable[[str], Awaitable[None]]) -> ChainReceipt:
+        await on_signed(f"0x{call}")
+        self.calls.append(call)
+        self.on_send()
+        return ChainReceipt(self.head, f"0x{call}")
+
+    async def follow(self, tx_hash: str, call: str) -> ChainReceipt | None:
+        await trio.lowlevel.checkpoint()
+        self.followed.append(tx_hash)
+        return self.on_follow()
+
+    async def mined(self, tx_hash: str) -> ChainReceipt | None:
+        await trio.lowlevel.checkpoint()
+        return ChainReceipt(42, tx_hash)
+
+    def is_contributed(self, status: ContributionStatus = ContributionStatus.CONTRIBUTED) -> None:
+        self.contribution = Contribution(status, RESULT, SEAL, ZERO_ADDRESS)
+
+    def has_consensus(self, value: str = RESULT) -> None:
+        self.task = attrs.evolve(
+            self.task, status=TaskStatus.REVEALING, consensus_value=value, reveal_deadline=2700
+        )
+
+
+@define(eq=False)
+class FakePostCompute:
+    """Says that there is a result, or raises *error*. *seen* are the files it found."""
+
+    error: Exception | None = None
+    seen: list[str] = field(factory=list)
+
+    async def __call__(self, task: Task) -> None:
+        await trio.lowlevel.checkpoint()
+        self.seen = sorted(path.name for path in task.folder.iexec_out.rglob("*"))
+        if self.error is not None:
+            raise self.error
+
+
+def now() -> float:
+    """Return a time before every deadline."""
+    return 1000.0
+
+
+@pytest.fixture
+def chain() -> FakeChain:
+    return FakeChain()
+
+
+@pytest.fixture
+def conditions(chain: FakeChain) -> Conditions:
+    hub: Any = chain
+    return Conditions(hub, WALLET, ZERO_ADDRESS, now)
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Task:
+    async def save() -> None:
+        await trio.lowlevel.checkpoint()
+
+    record = Record(Authorization(TASK, WALLET, ZERO_ADDRESS, "0x"))
+    task = Task(record, Folder(tmp_path / TASK), Node(TASK), save)
+    task.describe_as(DESCRIPTION)
+    return task
