@@ -30,9 +30,7 @@ class Contribute:
     async def __call__(self, task: Task) -> Details:
         computed = task.record.computed
         digest = computed.result_digest if computed else ""
-        # Our own contribution, mined before a crash or behind a lost answer, is success.
-        standing = await self.conditions.standing(task)
-        if digest and standing.contributed(commitments.result_hash(task.id, digest)):
+        if await self._is_done(task, digest):
             return Details(chain_receipt=await self.sending.receipt(task, "contribute"))
         await self.conditions.check(task)
         if not digest:
@@ -47,5 +45,12 @@ class Contribute:
         try:
             return Details(chain_receipt=await self.sending.send(task, "contribute", call))
         except Reverted as error:
+            if await self._is_done(task, digest):
+                return Details(chain_receipt=await self.sending.receipt(task, "contribute"))
             await self.conditions.check(task)
             raise StageFailed(Cause.CHAIN_RECEIPT_NOT_VALID, str(error)) from error
+
+    async def _is_done(self, task: Task, digest: str) -> bool:
+        """Our own contribution, mined before a crash or behind a lost answer, is success."""
+        standing = await self.conditions.standing(task)
+        return bool(digest) and standing.contributed(commitments.result_hash(task.id, digest))

@@ -60,7 +60,10 @@ class Reveal:
     async def _reach(self, task: Task) -> None:
         """Wait for the consensus block as long as there is time."""
         task.node.doing = f"waiting for block {task.record.consensus_block}"
-        left = task.description.final_deadline - self.now()
+        onchain = (await self.conditions.standing(task)).task
+        # A node so far behind may not show the deadline of the reveal yet.
+        deadline = onchain.reveal_deadline or task.description.final_deadline
+        left = deadline - self.now()
         with trio.move_on_after(max(left, 0)):
             await self.blocks.reached(task.record.consensus_block)
             return

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
 from attrs import frozen
 
+from iexec_worker.errors import Reverted
 from iexec_worker.model import ZERO_HASH, ChainReceipt
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from iexec_worker.chain.calls import Call
     from iexec_worker.chain.transactions import Transactions
     from iexec_worker.stages.task import Task
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 @frozen
@@ -24,17 +28,27 @@ class Sending:
 
     async def send(self, task: Task, label: str, call: Call) -> ChainReceipt:
         """Follow the transaction that was sent before, or send one. Raises as the writer does."""
-        known = task.record.transactions.get(label)
-        if known is not None:
-            receipt = await self.transactions.follow(known, call)
-            if receipt is not None:
-                return receipt
+        receipt = await self._sent_before(task, label, call)
+        if receipt is not None:
+            return receipt
 
         async def remember(tx_hash: str) -> None:
             task.record.transactions[label] = tx_hash
             await task.save()
 
         return await self.transactions.send(call, on_signed=remember)
+
+    async def _sent_before(self, task: Task, label: str, call: Call) -> ChainReceipt | None:
+        """Follow what was sent before; None when nothing of it is left that could have effect."""
+        known = task.record.transactions.get(label)
+        if known is None:
+            return None
+        try:
+            return await self.transactions.follow(known, call)
+        except Reverted as error:
+            # It had no effect and never will: whether another may have, its simulation says.
+            log.warning("earlier transaction had no effect", task=task.id, reason=str(error))
+            return None
 
     async def receipt(self, task: Task, label: str) -> ChainReceipt:
         """

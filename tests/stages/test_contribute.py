@@ -1,0 +1,91 @@
+"""Contributing: once, and what of ours is on-chain already is success."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from iexec_worker.errors import Reverted, StageFailed
+from iexec_worker.model import ComputedFile
+from iexec_worker.stages.contribute import Contribute
+from iexec_worker.stages.sending import Sending
+from iexec_worker.wire import Cause
+from tests.stages.conftest import DIGEST, WALLET
+
+if TYPE_CHECKING:
+    from iexec_worker.model import ChainReceipt
+    from iexec_worker.stages.conditions import Conditions
+    from iexec_worker.stages.task import Task
+    from tests.stages.conftest import FakeChain
+
+
+@pytest.fixture
+def contribute(chain: FakeChain, conditions: Conditions, task: Task) -> Contribute:
+    task.record.computed = ComputedFile("/iexec_out/a", result_digest=DIGEST)
+    edge: Any = chain
+    return Contribute(conditions, edge, Sending(edge, edge), WALLET)
+
+
+async def test_the_hash_is_remembered_and_the_receipt_told(
+    contribute: Contribute, task: Task
+) -> None:
+    details = await contribute(task)
+    assert details.chain_receipt is not None
+    assert details.chain_receipt.tx_hash == task.record.transactions["contribute"] == "0xcontribute"
+
+
+async def test_our_own_contribution_is_success(
+    contribute: Contribute, chain: FakeChain, task: Task
+) -> None:
+    chain.is_contributed()
+    task.record.transactions["contribute"] = "0xbefore"
+    details = await contribute(task)
+    assert details.chain_receipt is not None
+    assert (details.chain_receipt.block_number, chain.calls) == (42, [])
+
+
+async def test_our_own_contribution_that_was_mined_meanwhile_is_success(
+    contribute: Contribute, chain: FakeChain, task: Task
+) -> None:
+    def mined_by_an_earlier_life() -> None:
+        chain.is_contributed()
+        raise Reverted("a contribution is there")
+
+    chain.on_send = mined_by_an_earlier_life
+    details = await contribute(task)
+    assert details.chain_receipt is not None
+
+
+async def test_a_refusal_names_the_condition_that_failed(
+    contribute: Contribute, chain: FakeChain, task: Task
+) -> None:
+    def refuse() -> None:
+        chain.stake = 0
+        raise Reverted("no reason given")
+
+    chain.on_send = refuse
+    with pytest.raises(StageFailed) as caught:
+        await contribute(task)
+    assert caught.value.cause is Cause.STAKE_TOO_LOW
+
+
+async def test_without_a_digest_nothing_is_sent(
+    contribute: Contribute, chain: FakeChain, task: Task
+) -> None:
+    task.record.computed = None
+    with pytest.raises(StageFailed) as caught:
+        await contribute(task)
+    assert (caught.value.cause, chain.calls) == (Cause.DETERMINISM_HASH_NOT_FOUND, [])
+
+
+async def test_an_earlier_transaction_that_reverted_is_no_obstacle(
+    contribute: Contribute, chain: FakeChain, task: Task
+) -> None:
+    def reverted() -> ChainReceipt | None:
+        raise Reverted("mined without effect")
+
+    chain.on_follow = reverted
+    task.record.transactions["contribute"] = "0xbefore"
+    await contribute(task)
+    assert (chain.followed, chain.calls) == (["0xbefore"], ["contribute"])
