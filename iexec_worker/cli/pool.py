@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import socket
@@ -96,9 +97,10 @@ def _require(bind: str, ports: Mapping[str, int]) -> None:
         try:
             socket.create_server((bind, port)).close()
         except OSError as error:
+            reason = os.strerror(error.errno or 0)
             raise Fatal(
-                f"cannot listen on {bind} port {port}: {error.strerror}; choose another with "
-                f"{option} (0 takes a free one), or an address of this machine with --bind"
+                f"cannot listen on {bind} port {port}: {reason}; choose another with {option} "
+                "(0 takes a free one), or an address of this machine with --bind"
             ) from error
 
 
