@@ -50,6 +50,8 @@ class Credibility:
     async def _abort_doubt(self, task: Task, standing: Standing) -> str:
         if may_still_reveal(standing, self.conditions.now()):
             return "our contribution stands and may still be revealed"
+        if _is_completed(standing) and _has_revealed(standing):
+            return "the task is completed with our result"
         if self.over(standing):
             return ""
         block = await self.blocks.current()

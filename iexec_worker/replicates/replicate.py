@@ -9,7 +9,8 @@ import structlog
 import trio
 from attrs import define, field, frozen
 
-from iexec_worker.errors import Rejected, Transient
+from iexec_worker.chain.rpc import NodeRefused
+from iexec_worker.errors import Rejected, Transient, Unauthorized, Unavailable
 from iexec_worker.model import StatusUpdate
 from iexec_worker.replicates.credibility import (
     PUBLISHED,
@@ -49,6 +50,9 @@ BLOCKS_TO_CONFIRM: Final = 10
 #: costs half a minute of a reveal phase that lasts two category times.
 PATIENCE: Final = 30.0
 
+#: What a question may end in without being answered: it is asked again.
+UNANSWERED: Final = (Transient, Rejected, Unauthorized)
+
 #: Time to tell the pool that we dropped a task, seconds. Beyond it nobody is interested.
 ABORT_BUDGET: Final = 300.0
 
@@ -82,6 +86,8 @@ class Replicate:
     _todo: trio.MemorySendChannel[Action] = field(init=False)
     _next: trio.MemoryReceiveChannel[Action] = field(init=False)
     _step: trio.CancelScope | None = field(init=False, default=None)
+    #: An abort that is believed and was not looked at yet; between two steps, too.
+    _abort_asked: bool = field(init=False, default=False)
     _cause: Cause = field(init=False, default=Cause.UNKNOWN)
 
     def __attrs_post_init__(self) -> None:
@@ -118,36 +124,58 @@ class Replicate:
         if self.task.known:
             return True
         self.task.node.doing = "reading the task from the chain"
-        description = await self.around.hub.describe(self.task.id)
+        try:
+            description = await self.around.hub.describe(self.task.id)
+        except Rejected as error:
+            if isinstance(error, NodeRefused) or self.task.record.transactions:
+                raise
+            log.warning("offered a task that cannot be read", task=self.task.id, reason=str(error))
+            await self._refuse(Cause.TASK_DESCRIPTION_INVALID)
+            return False
         if description is not None:
             self.task.describe_as(description)
             return True
+        if self.task.record.transactions:
+            raise Unavailable(f"the node does not know {self.task.id}, which has our stake")
         log.warning("offered a task that is not on-chain", task=self.task.id)
-        deadline = self.around.now() + ABORT_BUDGET
-        for update in (
-            StatusUpdate(Status.STARTING),
-            StatusUpdate(Status.START_FAILED, cause=Cause.TASK_DESCRIPTION_NOT_FOUND),
-        ):
-            await self.around.steps.tell(self.task, update, deadline=deadline)
-        await self.around.journal.forget(self.task.id)
+        await self._refuse(Cause.TASK_DESCRIPTION_NOT_FOUND)
         return False
+
+    async def _refuse(self, cause: Cause) -> None:
+        """Give back, aloud, a task of which not even the description can be read."""
+        await self._last_words(
+            StatusUpdate(Status.STARTING), StatusUpdate(Status.START_FAILED, cause=cause)
+        )
+        await self.around.journal.forget(self.task.id)
+
+    async def _last_words(self, *updates: StatusUpdate) -> None:
+        """Tell what nothing depends on any more; a pool that does not hear it is let be."""
+        deadline = self.around.now() + ABORT_BUDGET
+        try:
+            for update in updates:
+                await self.around.steps.tell(self.task, update, deadline=deadline)
+        except UNANSWERED as error:
+            log.warning("the pool was not told of an end", task=self.task.id, reason=str(error))
 
     async def _live(self) -> None:
         action = self.task.record.action
-        while True:
-            if action is None:
+        while Status.COMPLETED not in self.task.record.told:
+            if action is None and not self._abort_asked:
                 action = await self._wait()
-            if action is Action.PLEASE_ABORT:
+            if action is Action.PLEASE_ABORT or self._abort_asked or self._is_too_late(action):
                 if await self._abort():
                     return
-                action = None
-            elif self._sensible(action):
+                action = None if action is Action.PLEASE_ABORT else action
+            elif action is not None and self._sensible(action):
                 action = await self._perform(action)
-                if Status.COMPLETED in self.task.record.told:
-                    await self.around.journal.forget(self.task.id)
-                    return
             else:
                 action = None
+        await self.around.journal.forget(self.task.id)
+
+    def _is_too_late(self, action: Action | None) -> bool:
+        """True when *action* can have no effect any more, and nobody is interested in its news."""
+        late = self.around.now() - self.task.description.final_deadline
+        return late >= (ABORT_BUDGET if action is Action.PLEASE_COMPLETE else 0)
 
     def _sensible(self, action: Action) -> bool:
         """False for what was done already, and for what cannot follow what was done."""
@@ -160,29 +188,35 @@ class Replicate:
     async def _perform(self, action: Action) -> Action | None:
         """Do one step; an abort from outside cancels it and is what comes next."""
         record = self.task.record
-        if record.action is not action:
-            record.action = action
-            await self.task.save()
+        # What is cut has still to be done, in case the abort is not believed in the end.
+        following: Action | None = action
+        with trio.CancelScope() as step:
+            # A transaction under way is never cut: it may be mined all the same.
+            self._step = None if action in ON_CHAIN else step
+            try:
+                if record.action is not action:
+                    record.action = action
+                    await self.task.save()
+                await self._take_slot(action)
+                following = await self.around.steps.perform(self.task, action)
+            finally:
+                self._step = None
+        if following not in COMPUTING:
+            self.release()
+        return following
+
+    async def _take_slot(self, action: Action) -> None:
+        """Hold a slot for a step that computes, and none for others."""
         if action not in COMPUTING:
             self.release()
         elif self.slot is None:
             self.task.node.doing = "waiting for a compute slot"
             self.slot = await self.around.slots.acquire()
-        following: Action | None = None
-        with trio.CancelScope() as step:
-            # A transaction under way is never cut: it may be mined all the same.
-            self._step = None if action in ON_CHAIN else step
-            following = await self.around.steps.perform(self.task, action)
-        self._step = None
-        if step.cancel_called:
-            following = Action.PLEASE_ABORT
-        if following not in COMPUTING:
-            self.release()
-        return following
 
     async def _wait(self) -> Action:
         """Wait for the pool; look at the chain from time to time, in case a message was lost."""
         while True:
+            self.release()
             self.task.node.doing = _waiting_for(self.task)
             with trio.move_on_after(PATIENCE):
                 return await self._next.receive()
@@ -253,16 +287,16 @@ class Replicate:
         while True:
             try:
                 return await ask()
-            except Transient as error:
+            except UNANSWERED as error:
                 self.task.node.doing = describe(error)
                 with trio.move_on_after(PATIENCE):
                     await self.around.blocks.next()
 
     def _accept(self, notification: Notification) -> None:
-        if notification.block_number > 0:
+        if notification.action is Action.PLEASE_REVEAL and notification.block_number > 0:
             self.task.record.consensus_block = notification.block_number
         if notification.action is Action.PLEASE_ABORT:
-            self._cause = notification.abort_cause
+            self._cause, self._abort_asked = notification.abort_cause, True
             if self._step is not None:
                 self._step.cancel()
                 return
@@ -273,20 +307,20 @@ class Replicate:
 
     async def _abort(self) -> bool:
         """Drop the task unless something of ours is still at stake; True when it is dropped."""
+        self._abort_asked = False
+        record = self.task.record
         standing = await self._patiently(lambda: self.around.conditions.standing(self.task))
         if may_still_reveal(standing, self.around.now()):
             log.warning("not aborting: our contribution may still be revealed", task=self.task.id)
+            if record.action is Action.PLEASE_ABORT:
+                record.action = None
+                await self.task.save()
             return False
         self.release()
-        self.task.record.action = Action.PLEASE_ABORT
+        record.action = Action.PLEASE_ABORT
         await self.task.save()
         await trio.to_thread.run_sync(clear, self.task.folder)
-        update = StatusUpdate(Status.ABORTED, cause=self._cause)
-        deadline = self.around.now() + ABORT_BUDGET
-        try:
-            await self.around.steps.tell(self.task, update, deadline=deadline)
-        except (Transient, Rejected) as error:
-            log.warning("the pool was not told of an abort", task=self.task.id, reason=str(error))
+        await self._last_words(StatusUpdate(Status.ABORTED, cause=self._cause))
         await self.around.journal.forget(self.task.id)
         return True
 

@@ -8,7 +8,7 @@ import structlog
 import trio
 from attrs import frozen
 
-from iexec_worker.errors import OutOfGas, StageFailed, Transient
+from iexec_worker.errors import OutOfGas, Rejected, StageFailed, Transient, Unauthorized
 from iexec_worker.model import ComputeLogs, StatusUpdate
 from iexec_worker.replicates.table import ROWS, Row, Until, next_action
 from iexec_worker.supervise import Backoff, describe
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from iexec_worker.stages.task import Stage, Task
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: What may pass, wherever in a stage it comes from: a service that is away, a node that refuses
+#: for reasons of its own, a full disk. Stages give a cause to refusals that mean something.
+PASSING: Final = (Transient, Rejected, Unauthorized, OSError)
 
 #: Between two tries of a step whose services are away.
 BACKOFF: Final = Backoff(first=1.0, limit=30.0)
@@ -92,10 +96,12 @@ class Steps:
             except StageFailed as error:
                 log.warning("step failed", task=task.id, step=action, reason=str(error))
                 return _failed(row, error)
-            except Transient as error:
+            except PASSING as error:
                 tries += 1
                 pause = BACKOFF.delay(tries)
-                log.warning("step not possible now", task=task.id, step=action, reason=str(error))
+                log.warning(
+                    "step not possible now", task=task.id, step=action, reason=describe(error)
+                )
                 if self.now() + pause >= _deadline(task, row):
                     cause = Cause.OUT_OF_GAS if isinstance(error, OutOfGas) else row.unreachable
                     return StatusUpdate(row.failed, cause=cause)

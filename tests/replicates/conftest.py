@@ -172,16 +172,16 @@ class FakeChain:
         self.task = attrs.evolve(self.task, status=TaskStatus.COMPLETED)
 
 
-def now() -> float:
-    """Return a time before every deadline of the task."""
-    return 1000.0
-
-
 @define(eq=False)
 class World:
-    """The fakes, and the stages that were run; *hooks* replace what a stage does."""
+    """
+    The fakes, and the stages that were run; *hooks* replace what a stage does.
+
+    *time* is the wall clock: at first before every deadline of the task.
+    """
 
     folder: Path
+    time: float = 1000.0
     pool: FakePool = field(factory=FakePool)
     chain: FakeChain = field(factory=FakeChain)
     subscriptions: Subscriptions = field(factory=Subscriptions)
@@ -190,15 +190,18 @@ class World:
     slots: Slots = field(factory=lambda: Slots(1))
     node: Node = field(factory=lambda: Node("replicates"))
 
+    def now(self) -> float:
+        return self.time
+
     @asynccontextmanager
     async def replicates(self) -> AsyncIterator[Replicates]:
         chain: Any = self.chain
         pool: Any = self.pool
-        conditions = Conditions(chain, WALLET, ZERO_ADDRESS, now)
+        conditions = Conditions(chain, WALLET, ZERO_ADDRESS, self.now)
         credibility = Credibility(conditions, pool, chain)
         stages = {action: self._stage(action) for action in Action if action in STAGES}
         around = Surroundings(
-            steps=Steps(stages, pool, credibility, now, lambda _status, _seconds: None),
+            steps=Steps(stages, pool, credibility, self.now, lambda _status, _seconds: None),
             credibility=credibility,
             conditions=conditions,
             hub=chain,
@@ -206,7 +209,7 @@ class World:
             subscriptions=self.subscriptions,
             journal=Journal(self.folder),
             slots=self.slots,
-            now=now,
+            now=self.now,
         )
         async with trio.open_nursery() as nursery:
             yield Replicates(around, nursery, self.node)
