@@ -29,6 +29,7 @@ def command(ctx: click.Context, /, *, as_json: bool) -> None:
     import trio
 
     from iexec_worker.app.checks.run import check
+    from iexec_worker.supervise import only
     from iexec_worker.telemetry import logs
 
     # What goes wrong is told line by line; the log would say it twice.
@@ -43,7 +44,11 @@ def command(ctx: click.Context, /, *, as_json: bool) -> None:
         if not as_json:
             click.echo(_line(cleaned))
 
-    good = trio.run(check, config, tell)
+    try:
+        good = trio.run(check, config, tell)
+    except BaseExceptionGroup as group:
+        # Ctrl-C or a closed pipe, which click knows what to do with.
+        raise only(group) from None
     if as_json:
         click.echo(json.dumps([attrs.asdict(finding) for finding in findings], indent=2))
     ctx.exit(0 if good else 1)

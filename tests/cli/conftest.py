@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from click.testing import CliRunner
@@ -9,11 +12,15 @@ from click.testing import CliRunner
 from iexec_worker.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from click.testing import Result
 
+    Start = Callable[..., subprocess.Popen[str]]
+
 _OF_THE_WORKER = ("IEXEC_", "POOL_", "HTTP", "NO_PROXY", "DOCKER_")
+
+CACHE: Final = Path(__file__).parents[2] / ".cache"
 
 
 @pytest.fixture
@@ -27,3 +34,26 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
         return CliRunner().invoke(main, args, env=environ)
 
     return run
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start the command as a process, as `cli` runs it; what still runs is killed at the end."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*args: str, **environ: str) -> subprocess.Popen[str]:
+        clean = {k: v for k, v in os.environ.items() if not k.upper().startswith(_OF_THE_WORKER)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "iexec_worker", *args],
+            env=clean | {"XDG_CACHE_HOME": str(CACHE)} | environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from iexec_worker.app.checks.finding import Odd, Wrong
+from iexec_worker.app.checks.finding import Odd, Unknown, Wrong
 
 if TYPE_CHECKING:
     from iexec_worker.app.checks.facts import Facts
@@ -21,8 +21,8 @@ async def clock(facts: Facts) -> str:
     """Our clock agrees with the scheduler's and the chain's."""
     gaps = dict(_gaps(facts))
     if not gaps:
-        raise Odd("neither scheduler nor node told the time", "mend those first")
-    fact = ", ".join(f"{gap:+.0f} s from the {name}" for name, gap in gaps.items())
+        raise Unknown("neither scheduler nor node told the time")
+    fact = ", ".join(f"{round(gap):+d} s from the {name}" for name, gap in gaps.items())
     worst = max(abs(gap) for gap in gaps.values())
     if worst > _HARMFUL:
         raise Wrong(fact, _FIX)

@@ -31,6 +31,8 @@ class Finding:
 class Wrong(WorkerError):
     """Raised by a look for what keeps the worker from working; *fix* is what to do."""
 
+    level = Level.FAIL
+
     def __init__(self, fact: str, fix: str = "") -> None:
         self.fix = fix
         super().__init__(fact)
@@ -38,3 +40,11 @@ class Wrong(WorkerError):
 
 class Odd(Wrong):
     """Raised by a look for what works now and may not for long."""
+
+    level = Level.WARN
+
+
+class Unknown(Wrong):
+    """Raised by a look that has nothing to look at."""
+
+    level = Level.SKIPPED

@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 
 from iexec_worker.app.checks import chain, clock, machine, pool
 from iexec_worker.app.checks.facts import Facts
-from iexec_worker.app.checks.finding import Finding, Level, Odd, Wrong
+from iexec_worker.app.checks.finding import Finding, Level, Wrong
 from iexec_worker.app.clients import open_clients
 from iexec_worker.errors import WorkerError
 from iexec_worker.supervise import describe
@@ -113,8 +113,7 @@ class _Round:
             fact = f"no answer within {self.limit:g} s"
             return Finding(one.name, Level.FAIL, fact, "is it overloaded, or dropped on the way?")
         except Wrong as error:
-            level = Level.WARN if isinstance(error, Odd) else Level.FAIL
-            return Finding(one.name, level, describe(error), error.fix)
+            return Finding(one.name, error.level, describe(error), error.fix)
         except WorkerError as error:
             # Errors of ours say what to do themselves.
             return Finding(one.name, Level.FAIL, describe(error))

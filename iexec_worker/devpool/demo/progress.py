@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: Five pictures a second look alive; each costs a worker one small answer.
 _PERIOD: Final = 0.2
 
+#: Seconds in which a worker has taken away what a task left.
+_TIDY: Final = 3.0
+
 _LOUD: Final = re.compile(r"^\S+ (warning|error|critical)\b")
 
 _GIVEN_UP: Final = frozenset({Status.FAILED, Status.ABORTED})
@@ -65,11 +68,24 @@ async def follow(scene: Scene, task_ids: Sequence[str], show: Callable[[View], N
         show(await _look(scene, task_ids))
         tasks = [scene.pool.scheduler.store.tasks.get(task_id) for task_id in task_ids]
         if all(task is not None and task.state in ENDED for task in tasks):
+            await _settle(scene, task_ids, show)
             return ""
         for stuck in (_dead(scene), _given_up(scene, tasks)):
             if stuck:
                 return stuck
         await trio.sleep(_PERIOD)
+
+
+async def _settle(scene: Scene, task_ids: Sequence[str], show: Callable[[View], None]) -> None:
+    """Show how the workers tidy up; whether they do decides nothing."""
+    over = {*_GIVEN_UP, Status.COMPLETED}
+    with trio.move_on_after(_TIDY):
+        while True:
+            view = await _look(scene, task_ids)
+            show(view)
+            if all(step.status in over for task in view.tasks for step in task.steps):
+                return
+            await trio.sleep(_PERIOD)
 
 
 async def _look(scene: Scene, task_ids: Sequence[str]) -> View:
