@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 import structlog
 from attrs import define, field
 
+from iexec_worker.replicates.credibility import PUBLISHED
 from iexec_worker.replicates.replicate import Replicate, Surroundings
+from iexec_worker.replicates.steps import WAITING
+from iexec_worker.replicates.table import COMPUTING
 from iexec_worker.stages.task import Record, Task
 from iexec_worker.supervise import FOREVER, Policy, Restart, supervise
 from iexec_worker.telemetry.tree import Node
@@ -74,8 +77,14 @@ class Replicates:
                 await self._rebuild(notification)
 
     def _remind(self, live: Replicate, notification: Notification) -> None:
-        """Repeat what a lost message may have said; a busy replicate knows better."""
-        if live.task.record.action is None or notification.action is Action.PLEASE_ABORT:
+        """
+        Repeat what a lost message may have said.
+
+        A busy replicate knows its next step better than the pool, which only knows what it was
+        told; but what is published is published once, so it is kept for when the step has ended.
+        """
+        idle = live.task.record.action is None
+        if notification.action in PUBLISHED or (idle and notification.action not in WAITING):
             live.deliver(notification)
 
     async def _rebuild(self, notification: Notification) -> None:
@@ -111,3 +120,8 @@ class Replicates:
         finally:
             replicate.release()
             del self._live[task.id]
+
+    @property
+    def computing(self) -> int:
+        """How many replicates are at a step that needs a slot."""
+        return sum(live.task.record.action in COMPUTING for live in self._live.values())

@@ -96,6 +96,7 @@ class FakePool:
     answers: dict[Status, list[Answer]] = field(factory=dict)
     wanted: list[Notification] = field(factory=list)
     silent: set[Status] = field(factory=set)
+    slow: dict[Status, trio.Event] = field(factory=dict)
     heard: dict[Status, trio.Event] = field(factory=dict)
 
     @property
@@ -106,6 +107,8 @@ class FakePool:
         await trio.lowlevel.checkpoint()
         self.told.append(update)
         self.event(update.status).set()
+        if update.status in self.slow:
+            await self.slow[update.status].wait()
         if update.status in self.silent:
             await trio.sleep_forever()
         if self.answers.get(update.status):

@@ -285,3 +285,18 @@ async def test_a_journal_that_cannot_be_read_is_set_aside(world: World) -> None:
         await replicates.resume()
         assert len(replicates) == 0
     assert (folder / "journal.unreadable").exists()
+
+
+async def test_what_the_pool_says_after_a_reconnect_is_not_lost_on_a_busy_replicate(
+    world: World,
+) -> None:
+    await contribute(world)
+    world.pool.answers[Status.CONTRIBUTED] = [Answer(208, Action.PLEASE_WAIT)]
+    world.pool.slow[Status.CONTRIBUTED] = answered = trio.Event()
+    async with world.replicates() as replicates:
+        await world.begin(replicates)
+        await told(world, Status.CONTRIBUTED)
+        world.chain.consensus()
+        await replicates.recover((Notification(TASK, Action.PLEASE_REVEAL, (), 7),))
+        answered.set()
+        await told(world, Status.REVEALED)
