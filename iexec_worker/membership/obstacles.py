@@ -8,7 +8,7 @@ import structlog
 from attrs import define
 
 from iexec_worker.chain.gas import FEW_TRANSACTIONS
-from iexec_worker.errors import Unavailable
+from iexec_worker.errors import WorkerError
 
 if TYPE_CHECKING:
     import trio
@@ -43,7 +43,7 @@ class Obstacles:
             return self.blocks.trouble
         try:
             balance = await self.hub.balance(self.hub.wallet)
-        except Unavailable as error:
+        except WorkerError as error:
             return str(error)
         self.gas = self._gas(balance)
         return self.gas

@@ -1,0 +1,73 @@
+"""Why no work may be taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from attrs import define
+
+from iexec_worker.chain.gas import GasRules
+from iexec_worker.chain.rpc import NodeRefused
+from iexec_worker.membership.obstacles import Obstacles
+from tests.membership.conftest import WALLET, FakeBlocks
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+CAP = 22 * 10**9
+ONE = CAP * 1_000_000
+
+
+@define(eq=False)
+class FakeHub:
+    wei: int | Exception
+    wallet: str = WALLET
+
+    async def balance(self, address: str) -> int:
+        await trio.lowlevel.checkpoint()
+        if isinstance(self.wei, Exception):
+            raise self.wei
+        return self.wei
+
+
+RULES = GasRules(1.0, CAP)
+
+
+def obstacles(wei: int | Exception, rules: GasRules = RULES) -> Obstacles:
+    hub: Any = FakeHub(wei)
+    blocks: Any = FakeBlocks()
+    return Obstacles(hub, blocks, rules, trio.Event())
+
+
+async def test_less_than_one_transaction_is_out_of_gas() -> None:
+    look = obstacles(ONE - 1)
+    assert WALLET in await look()
+    assert "out of gas" in look.gas
+
+
+async def test_few_transactions_are_a_warning_once(
+    log_events: list[MutableMapping[str, Any]],
+) -> None:
+    look = obstacles(9 * ONE)
+    assert await look() == await look() == ""
+    assert [event["transactions_left"] for event in log_events] == [9]
+
+
+@pytest.mark.parametrize("rules", [GasRules(1.0, CAP, sidechain=True), GasRules(1.0, 0)])
+async def test_free_chains_need_no_gas(rules: GasRules) -> None:
+    assert await obstacles(0, rules)() == ""
+
+
+async def test_draining_and_the_nodes_trouble_are_in_the_way() -> None:
+    look = obstacles(100 * ONE)
+    blocks: Any = look.blocks
+    blocks.trouble = "the node has been away for 60 s"
+    assert await look() == blocks.trouble
+    look.draining.set()
+    assert "draining" in await look()
+
+
+async def test_a_node_that_refuses_is_in_the_way() -> None:
+    assert "limit" in await obstacles(NodeRefused(-32000, "daily limit reached"))()
