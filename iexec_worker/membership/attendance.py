@@ -12,7 +12,7 @@ from attrs import define, frozen
 from iexec_worker.errors import SessionLost, WorkerError
 from iexec_worker.membership.intake import Intake
 from iexec_worker.scheduler import heartbeat
-from iexec_worker.supervise import FOREVER, supervise
+from iexec_worker.supervise import FOREVER, describe, supervise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,8 @@ class Attendance:
     node: Node
     trouble: str = "not registered yet"
     _ping_id: str = ""
+    #: The pool's terms are others than ours, and what computes under ours is to end first.
+    _outdated: bool = False
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """
@@ -58,14 +60,15 @@ class Attendance:
         try:
             await self._join()
             await self._hold(task_status)
-        except WorkerError as error:
-            self.trouble = str(error)
+        except (WorkerError, ExceptionGroup) as error:
+            self.trouble = describe(error)
             raise
 
     async def _join(self) -> None:
         self.node.doing = "joining the pool"
         terms = await self.member.ask_terms()
-        if terms != self.member.terms:
+        self._outdated = terms != self.member.terms
+        if self._outdated and not self.replicates.computing:
             raise TermsChanged("the pool's configuration has changed: starting over with it")
         await self.member.session.register(self.member.model)
         self._ping_id = ""
@@ -78,7 +81,7 @@ class Attendance:
             def alive(ping_id: str) -> None:
                 scope.deadline = trio.current_time() + patience
                 self._ping_id = self._ping_id or ping_id
-                if ping_id != self._ping_id:
+                if self._outdated or ping_id != self._ping_id:
                     with suppress(trio.WouldBlock):
                         other_id.send_nowait(None)
 
@@ -134,12 +137,18 @@ class Attendance:
         )
 
     async def _until_reconfigured(self, other_ids: trio.MemoryReceiveChannel[None]) -> None:
-        """Wait until the pool has another configuration and counts nothing of ours as computing."""
+        """Wait until the pool has another configuration and nothing of ours computes any more."""
         async for _ in other_ids:
-            computing = await self.member.session.computing()
+            try:
+                counted = len(await self.member.session.computing())
+            except WorkerError as error:
+                # The next ping brings the next look; the session itself is not in question.
+                log.warning("computing tasks not known", reason=str(error))
+                continue
+            computing = max(counted, self.replicates.computing)
             if not computing:
                 raise SessionLost("the scheduler has another configuration: joining again")
-            self.node.doing = f"new configuration waits for {len(computing)} computing tasks"
+            self.node.doing = f"new configuration waits for {computing} computing tasks"
 
 
 @frozen
