@@ -70,7 +70,10 @@ class Credibility:
             return True
         contributed = standing.contribution.status is not ContributionStatus.UNSET
         if onchain.status is TaskStatus.REVEALING:
-            return not contributed or standing.contribution.status is ContributionStatus.REJECTED
+            ours = standing.contribution
+            # A pool that is asked just then still wants a reveal of everybody who contributed.
+            without_us = onchain.consensus_value != ours.result_hash
+            return without_us or ours.status is ContributionStatus.REJECTED
         return now >= onchain.contribution_deadline and not contributed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 import structlog
 import trio
@@ -199,6 +200,22 @@ async def test_a_forged_abort_does_not_give_up_a_contribution(world: World) -> N
         world.chain.consensus()
         world.publish(Action.PLEASE_REVEAL, 7)
         await told(world, Status.REVEALED)
+
+
+async def test_a_minority_is_aborted_though_the_pool_wants_everybody_to_reveal(
+    world: World,
+) -> None:
+    await contribute(world)
+    world.pool.wanted = [Notification(TASK, Action.PLEASE_REVEAL, (), 7)]
+    async with world.replicates() as replicates:
+        await world.begin(replicates)
+        await told(world, Status.CONTRIBUTED)
+        ours = world.chain.contribution
+        world.chain.contribution = attrs.evolve(ours, result_hash="0x" + 64 * "7")
+        world.chain.consensus()
+        world.publish(Action.PLEASE_ABORT)
+        await told(world, Status.ABORTED)
+        await gone(world)
 
 
 async def test_a_reveal_without_consensus_on_chain_is_not_begun(world: World) -> None:
