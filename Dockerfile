@@ -3,7 +3,8 @@
 #   docker build -t iexec-worker --build-arg DOCKER_GID=$(stat -c %g /var/run/docker.sock) .
 #
 # BASE needs python3 ≥ 3.11 with venv, curl and tini, or apt-get to install what is missing. A
-# folder `wheelhouse` in the build context is used instead of the network when it holds wheels.
+# folder `wheelhouse` in the build context (`pip wheel -w wheelhouse hatchling .`) is used instead of
+# the network when it is there.
 ARG BASE=python:3.13-slim-bookworm
 
 FROM ${BASE} AS build
@@ -19,24 +20,38 @@ RUN set -eu; \
 FROM ${BASE}
 RUN command -v curl > /dev/null && command -v tini > /dev/null \
     || (apt-get update \
-        && apt-get install -y --no-install-recommends curl tini \
+        && apt-get install -y --no-install-recommends ca-certificates curl tini \
         && rm -rf /var/lib/apt/lists/*)
 
-# The group that may use the engine's socket on the host; its number differs from host to host.
+# Who it runs as: the owner of the base directory on the host, in the group that may use the engine's
+# socket there. That group's number differs from host to host; where the socket is root's (gid 0), 0
+# is right: the user is in group root then, and still not root. `docker run --group-add` does the
+# same for an image that was built elsewhere.
+ARG WORKER_UID=1000
 ARG DOCKER_GID=999
-RUN (getent group "${DOCKER_GID}" > /dev/null || groupadd --gid "${DOCKER_GID}" docker) \
-    && useradd --system --create-home --gid "${DOCKER_GID}" worker
+RUN set -eu; \
+    getent group "${DOCKER_GID}" > /dev/null || groupadd --gid "${DOCKER_GID}" docker; \
+    useradd --uid "${WORKER_UID}" --user-group --create-home --no-log-init \
+        --groups "$(getent group "${DOCKER_GID}" | cut -d: -f1)" worker; \
+    install -d -o worker -g worker /var/lib/iexec-worker
 
 COPY --from=build /opt/iexec-worker /opt/iexec-worker
-ENV PATH=/opt/iexec-worker/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/opt/iexec-worker/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    IEXEC_WORKER_BASE_DIR=/var/lib/iexec-worker
 
+ARG BASE
 ARG VERSION=0.1.0
+ARG REVISION=
 LABEL org.opencontainers.image.title="iexec-worker" \
       org.opencontainers.image.description="A node agent for iExec workerpools, on Trio" \
       org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE}" \
       org.opencontainers.image.licenses="Apache-2.0"
 
-USER worker
+# A number, so that who forbids root (`runAsNonRoot`) sees that it is none.
+USER ${WORKER_UID}
 EXPOSE 13100
 # Liveness: it stays up while the scheduler, the node or the engine is away.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+import structlog
 import trio
 
 from iexec_worker.stages.task import Details
 
 if TYPE_CHECKING:
     from iexec_worker.stages.task import Folder, Task
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 async def complete(task: Task) -> Details:
@@ -24,3 +27,5 @@ def clear(folder: Folder) -> None:
     """Remove what the app read and wrote. Blocks; missing folders are fine."""
     for path in (folder.input, folder.output):
         shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            log.warning("files of a task could not be removed", folder=str(path))

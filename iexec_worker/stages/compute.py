@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,14 +11,18 @@ from attrs import frozen
 
 from iexec_worker.engine import labels
 from iexec_worker.engine.command import split_command
+from iexec_worker.engine.containers import CLEANUP_LIMIT
+from iexec_worker.engine.ownership import take_over
 from iexec_worker.engine.spec import ContainerSpec
-from iexec_worker.errors import EngineRefused, StageFailed
+from iexec_worker.errors import EngineRefused, StageFailed, WorkerError
 from iexec_worker.stages import printed
 from iexec_worker.stages.environment import IN, OUT, app_environment
 from iexec_worker.stages.task import Details
 from iexec_worker.wire import Cause
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from iexec_worker.engine.containers import Containers
     from iexec_worker.engine.images import Images
     from iexec_worker.engine.state import ContainerExit
@@ -74,24 +79,45 @@ class Compute:
         await trio.to_thread.run_sync(_make_folders, task)
         task.node.doing = f"computing {task.description.app_uri}"
         try:
-            async with self.containers.running(spec) as container:
+            async with self._files(task, spec), self.containers.running(spec) as container:
                 ended = await self.containers.wait(container, limit=task.description.time_reference)
-                logs = await self._printed(task, container, keep=ended.exit_code == 0)
+                logs = await self._printed(task, container)
         except EngineRefused as error:
             raise StageFailed(
                 Cause.APP_COMPUTE_FAILED, str(error), exit_code=NO_EXIT_CODE, stderr=str(error)
             ) from error
+        if ended.exit_code == 0:
+            # An app that succeeded finds all that it printed in its output.
+            await trio.to_thread.run_sync(printed.keep, task.folder)
         self.durations.task().app(ended.duration)
         self.developer_log(task, ended, logs)
         return ended, logs
 
-    async def _printed(self, task: Task, container: str, *, keep: bool) -> ComputeLogs:
-        """Read what the app printed; an app that succeeded finds all of it in its output."""
+    async def _printed(self, task: Task, container: str) -> ComputeLogs:
         with printed.streams(task.folder) as (stdout, stderr):
-            logs = await self.containers.logs(container, stdout=stdout, stderr=stderr)
-        if keep:
-            await trio.to_thread.run_sync(printed.keep, task.folder)
-        return logs
+            return await self.containers.logs(container, stdout=stdout, stderr=stderr)
+
+    @asynccontextmanager
+    async def _files(self, task: Task, spec: ContainerSpec) -> AsyncIterator[None]:
+        """
+        Make the app's files ours in the end, also those of one that was cut short.
+
+        They have to be read or removed, and later nobody knows the image any more.
+        """
+        try:
+            yield
+        finally:
+            with trio.move_on_after(CLEANUP_LIMIT, shield=True) as scope:
+                try:
+                    await take_over(self.containers, spec, task.folder.root)
+                except (WorkerError, OSError) as error:
+                    log.warning(
+                        "files of an app stay closed to us", task=task.id, reason=str(error)
+                    )
+            if scope.cancelled_caught:
+                log.warning(
+                    "files of an app stay closed to us", task=task.id, reason="no time left"
+                )
 
     def spec(self, task: Task) -> ContainerSpec:
         """Return the container of a standard app (WORKER.md §9)."""
