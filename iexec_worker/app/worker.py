@@ -39,6 +39,8 @@ from iexec_worker.telemetry.tree import Node, State
 from iexec_worker.telemetry.version import FULL_VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iexec_worker.app.assembly import Chain
     from iexec_worker.config import Config
     from iexec_worker.membership.attendance import Attendance
@@ -95,6 +97,8 @@ class Root:
     draining: trio.Event = field(factory=trio.Event)
     _own: Identity = field(init=False)
     _ready: Readiness = field(init=False)
+    #: While there are replicates, so that a drain is the membership's to end.
+    _holding: bool = field(init=False, default=False)
 
     async def run(self, *, task_status: trio.TaskStatus[str]) -> None:
         """Run all parts; ends when the membership has been drained."""
@@ -114,7 +118,8 @@ class Root:
             watch = EngineWatch(self.clients.engine, engine, self.config.worker.gpu_enabled)
             self._ready = Readiness(watch, self.draining)
             async with trio.open_nursery() as nursery:
-                await nursery.start(signals.run, self.draining.set, nursery.cancel_scope.cancel)
+                stop = nursery.cancel_scope.cancel
+                await nursery.start(signals.run, partial(self._drain, stop), stop)
                 nursery.start_soon(supervise, watch.run, engine, FOREVER)
                 url = await nursery.start(supervise, self._server(), server, self._policy)
                 log.info("serving", url=url)
@@ -122,6 +127,12 @@ class Root:
                 task_status.started(url)
                 await supervise(self._member(member), member, MEMBER)
                 nursery.cancel_scope.cancel()
+
+    def _drain(self, stop: Callable[[], None]) -> None:
+        """Take no new work, and end with the work at hand: at once when there is none."""
+        self.draining.set()
+        if not self._holding:
+            stop()
 
     @property
     def _policy(self) -> Policy:
@@ -142,6 +153,8 @@ class Root:
 
     def _member(self, node: Node) -> Any:  # noqa: ANN401 - a Service
         async def one(*, task_status: trio.TaskStatus[None]) -> None:
+            if self.draining.is_set():
+                return
             node.doing = f"asking the scheduler at {self.config.scheduler.url}"
             terms = await join.ask(
                 api_of(self._own), self.clients.pool, self.config.scheduler.pool_address
@@ -181,7 +194,12 @@ class Root:
                 nursery.start_soon(supervise, count, wallet, self._policy)
                 task_status.started()
                 held.enter(State.RUNNING)
-                await membership.run(member, held, self._seat)
+                try:
+                    self._holding = True
+                    await membership.run(member, held, self._seat)
+                finally:
+                    self._holding = False
+                    self._ready.attendance = self._ready.obstacles = None
                 nursery.cancel_scope.cancel()
 
     def _seat(self, attendance: Attendance) -> None:
