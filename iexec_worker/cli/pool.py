@@ -61,7 +61,7 @@ def command(
 
     Prints the environment with which a worker joins it; --workers wallets, with gas and a stake,
     are made for that. A port 0 takes a free one. Needs npm, once, to fetch the chain; it needs no
-    container engine. Whoever wants to buy finds the chain in `chain.json`, for the iExec SDK.
+    container engine. Whoever wants to buy with the iExec SDK copies what is in the folder `sdk`.
     """
     import attrs
 
@@ -107,7 +107,7 @@ def _require(bind: str, ports: Mapping[str, int]) -> None:
 async def _keep(options: PoolOptions, workers: int, *, as_json: bool) -> None:
     import trio
 
-    from iexec_worker.devpool import wallets
+    from iexec_worker.devpool import sdk, wallets
     from iexec_worker.devpool.pool import open_pool
 
     async with open_pool(options) as pool:
@@ -116,14 +116,13 @@ async def _keep(options: PoolOptions, workers: int, *, as_json: bool) -> None:
             wallet = await wallets.make(options.folder, f"wallet-{number}")
             await wallets.fund(pool.market, wallet)
             made.append(wallet)
-        chain = options.folder / "chain.json"
-        await trio.Path(chain).write_text(json.dumps(pool.chain_json(), indent=2) + "\n")
-        told = describe(pool, made, chain)
+        await sdk.write(pool, options.folder / "sdk")
+        told = describe(pool, made, options.folder / "sdk")
         click.echo(json.dumps(told, indent=2) if as_json else _shell(told))
         await trio.sleep_forever()
 
 
-def describe(pool: Pool, wallets: list[Wallet], chain: Path) -> dict[str, Any]:
+def describe(pool: Pool, wallets: list[Wallet], sdk: Path) -> dict[str, Any]:
     """Everything a worker or a requester has to know of *pool*, as plain values."""
     return {
         "pool": pool.chain.pool_address,
@@ -133,8 +132,10 @@ def describe(pool: Pool, wallets: list[Wallet], chain: Path) -> dict[str, Any]:
         "node": pool.node_url,
         "chainId": pool.chain.chain_id,
         "hub": pool.chain.hub,
-        "chainJson": str(chain),
-        "requesterKeys": list(pool.node.keys[4:]),
+        "sdk": str(sdk),
+        "chainJson": str(sdk / "chain.json"),
+        "poolOwnerKey": pool.owner_key,
+        "requesterKeys": list(pool.requester_keys),
         "workers": [_worker(pool, wallet, number) for number, wallet in enumerate(wallets, 1)],
     }
 

@@ -10,7 +10,7 @@ import trio
 from attrs import frozen
 from eth_utils.crypto import keccak
 
-from iexec_worker.devpool.orders import Purchase, orders, struct, typed
+from iexec_worker.devpool.orders import Purchase, as_json, offer, orders, struct, typed
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH
 
 if TYPE_CHECKING:
@@ -100,6 +100,11 @@ class Market:
         """Register a workerpool of the pool's owner."""
         registry = self._contracts.workerpools
         return await self._register(registry, "Workerpool", self._pool_owner, description)
+
+    def offer(self, workerpool: str, category: int) -> dict[str, str]:
+        """Sign a workerpool's order, see `orders.offer`; returns it as the iExec SDK has it."""
+        order = offer(workerpool, category)
+        return as_json(order, self._sign("WorkerpoolOrder", order))
 
     async def buy(self, purchase: Purchase) -> Bought:
         """Sign the orders, match them, and make the deposits that takes."""

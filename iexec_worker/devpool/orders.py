@@ -132,6 +132,25 @@ def orders(purchase: Purchase, requester: str) -> dict[str, Order]:
     }
 
 
+def offer(workerpool: str, category: int) -> Order:
+    """
+    The order of a pool that gives standard tasks of one category away, as many as anybody wants.
+
+    Orders of TEE tasks do not match it. Requests may ask for a trust of up to 10.
+    """
+    return _order(
+        "WorkerpoolOrder",
+        {"volume": 1_000_000, "tag": bytes(32), "category": category, "trust": 10},
+        workerpool=workerpool,
+    )
+
+
+def as_json(order: Order, signature: bytes) -> dict[str, str]:
+    """The signed order as the iExec SDK writes it."""
+    signed = {**order, "sign": signature}
+    return {k: "0x" + v.hex() if isinstance(v, bytes) else str(v) for k, v in signed.items()}
+
+
 def typed(kind: str, order: Order, chain_id: int, hub: str) -> dict[str, Any]:
     """The EIP-712 message whose signature makes *order* binding on that hub."""
     return {

@@ -94,6 +94,16 @@ class Pool:
         return self.village.node
 
     @property
+    def owner_key(self) -> str:
+        """The private key of the pool's owner, who signs the pool's orders."""
+        return self.node.keys[1]
+
+    @property
+    def requester_keys(self) -> tuple[str, ...]:
+        """Private keys of accounts with coins that nobody here uses."""
+        return self.node.keys[4:]
+
+    @property
     def notifications(self) -> Notifications:
         """What is published to workers."""
         return self.scheduler.notifications
@@ -141,7 +151,7 @@ class Pool:
             "id": str(self.chain.chain_id),
             "host": self.node_url,
             "hub": self.chain.hub,
-            # Asked for by the SDK's configuration; standard tasks do without.
+            # There is neither, but the SDK knows no default for this chain.
             "sms": self.config_server_url,
             "ipfsGateway": self.result_proxy_url,
             "iexecGateway": self.config_server_url,

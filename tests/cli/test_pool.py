@@ -55,12 +55,15 @@ def test_its_environment_lets_a_worker_in(start: Start, tmp_path: Path) -> None:
 
 def test_it_describes_its_chain_for_the_sdk(start: Start, tmp_path: Path) -> None:
     pool = told(start("pool", "--json", "--folder", str(tmp_path), *FREE))
-    written = json.loads((tmp_path / "chain.json").read_text())
+    names = ("chain.json", "wallet.json", "orders.json")
+    written, wallet, orders = (json.loads((tmp_path / "sdk" / name).read_text()) for name in names)
     chain = written["chains"][written["default"]]
     asked = {"jsonrpc": "2.0", "id": 1, "method": "eth_getCode", "params": [chain["hub"], "latest"]}
     code = httpx.post(chain["host"], json=asked, trust_env=False).json()["result"]
 
-    assert pool["chainJson"] == str(tmp_path / "chain.json")
+    assert pool["chainJson"] == str(tmp_path / "sdk" / "chain.json")
+    assert wallet["privateKey"] == pool["requesterKeys"][0]
+    assert orders[chain["id"]]["workerpoolorder"]["workerpool"] == pool["pool"]
     assert chain["id"] == str(pool["chainId"])
     assert len(code) > 100
 
