@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -76,10 +77,9 @@ class Compute:
     async def _run(self, task: Task) -> tuple[ContainerExit, ComputeLogs]:
         """Run the app to its end or its limit; attach to a container that an earlier life left."""
         spec = self.spec(task)
-        await trio.to_thread.run_sync(_make_folders, task)
         task.node.doing = f"computing {task.description.app_uri}"
         try:
-            async with self._files(task, spec), self.containers.running(spec) as container:
+            async with self._files(task, spec), self._container(task, spec) as container:
                 ended = await self.containers.wait(container, limit=task.description.time_reference)
                 logs = await self._printed(task, container)
         except EngineRefused as error:
@@ -92,6 +92,18 @@ class Compute:
         self.durations.task().app(ended.duration)
         self.developer_log(task, ended, logs)
         return ended, logs
+
+    @asynccontextmanager
+    async def _container(self, task: Task, spec: ContainerSpec) -> AsyncIterator[str]:
+        """Hold the app's container: the one of an earlier life while it runs, else a new one."""
+        async with self.containers.held(spec.name):
+            found = await self.containers.find(spec.name)
+            if found is not None and found.running:
+                log.info("the app still runs", task=task.id, container=found.id)
+                yield found.id
+            else:
+                await trio.to_thread.run_sync(_make_folders, task)
+                yield await self.containers.start(spec)
 
     async def _printed(self, task: Task, container: str) -> ComputeLogs:
         with printed.streams(task.folder) as (stdout, stderr):
@@ -142,5 +154,7 @@ def _failure(task: Task, ended: ContainerExit) -> StageFailed | None:
 
 
 def _make_folders(task: Task) -> None:
+    """What an earlier run left would be part of the result: the new one finds nothing of it."""
+    shutil.rmtree(task.folder.iexec_out, ignore_errors=True)
     for path in (task.folder.input, task.folder.iexec_out):
         path.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,188 @@
+"""Computing: what each end is told as, and that a second run finds nothing of the first."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from attrs import define, field
+
+from iexec_worker.engine.state import ContainerExit, FoundContainer
+from iexec_worker.errors import EngineRefused, StageFailed
+from iexec_worker.model import ComputeLogs
+from iexec_worker.stages.compute import Compute
+from iexec_worker.stages.developer_log import DeveloperLog
+from iexec_worker.telemetry.durations import Durations
+from iexec_worker.wire import Cause
+from tests.stages.conftest import TASK, WALLET, FakePostCompute
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, MutableMapping
+    from typing import BinaryIO
+
+    from iexec_worker.engine.spec import ContainerSpec
+    from iexec_worker.stages.conditions import Conditions
+    from iexec_worker.stages.task import Task
+
+NO_RESULT = StageFailed(Cause.POST_COMPUTE_SEND_COMPUTED_FILE_FAILED, "no computed.json")
+
+
+def exited(code: int, *, timed_out: bool = False) -> ContainerExit:
+    return ContainerExit(code, 1.0, 3.0, 2000.0, oom_killed=False, timed_out=timed_out)
+
+
+@define(eq=False)
+class FakeEngine:
+    """Images and containers at once; *end* is how the app ends."""
+
+    end: ContainerExit = field(factory=lambda: exited(0))
+    found: FoundContainer | None = None
+    image: str | None = "sha256:1"
+    error: Exception | None = None
+    started: list[ContainerSpec] = field(factory=list)
+    waited: list[str] = field(factory=list)
+    held_now: int = 0
+
+    async def find(self, name: str) -> Any:  # noqa: ANN401 - an image's id or a container
+        await trio.lowlevel.checkpoint()
+        return self.found if name.endswith(TASK) else self.image
+
+    @asynccontextmanager
+    async def held(self, name: str) -> AsyncIterator[None]:
+        self.held_now += 1
+        try:
+            yield
+        finally:
+            self.held_now -= 1
+
+    async def start(self, spec: ContainerSpec) -> str:
+        await trio.lowlevel.checkpoint()
+        if self.error is not None:
+            raise self.error
+        self.started.append(spec)
+        return "new"
+
+    async def wait(self, container: str, *, limit: float) -> ContainerExit:
+        await trio.lowlevel.checkpoint()
+        self.waited.append(container)
+        return self.end
+
+    async def logs(self, container: str, *, stdout: BinaryIO, stderr: BinaryIO) -> ComputeLogs:
+        await trio.lowlevel.checkpoint()
+        stdout.write(b"said")
+        return ComputeLogs("said", "")
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def post_compute() -> FakePostCompute:
+    return FakePostCompute()
+
+
+@pytest.fixture
+def durations() -> Durations:
+    return Durations(10)
+
+
+@pytest.fixture
+def compute(
+    conditions: Conditions, engine: FakeEngine, post_compute: FakePostCompute, durations: Durations
+) -> Compute:
+    edges: Any = engine
+    after: Any = post_compute
+    log = DeveloperLog(enabled=True)
+    return Compute(conditions, edges, edges, after, durations, log, "w", WALLET, False)
+
+
+async def failure(compute: Compute, task: Task) -> StageFailed:
+    with pytest.raises(StageFailed) as caught:
+        await compute(task)
+    return caught.value
+
+
+async def test_a_success_tells_exit_code_and_logs_and_keeps_what_was_printed(
+    compute: Compute, engine: FakeEngine, durations: Durations, task: Task
+) -> None:
+    details = await compute(task)
+    assert (details.exit_code, details.compute_logs) == (0, ComputeLogs("said", ""))
+    assert (task.folder.iexec_out / "stdout.txt").read_text() == "said"
+    assert not (task.folder.iexec_out / "stderr.txt").exists()
+    assert (durations.app.stats().average, engine.held_now) == (2000.0, 0)
+
+
+async def test_an_app_that_failed_but_left_a_result_is_computed(
+    compute: Compute, engine: FakeEngine, task: Task
+) -> None:
+    engine.end = exited(3)
+    assert (await compute(task)).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("end", "cause"),
+    [
+        (exited(3), Cause.APP_COMPUTE_FAILED),
+        (exited(-1, timed_out=True), Cause.APP_COMPUTE_TIMEOUT),
+        (exited(0), Cause.POST_COMPUTE_SEND_COMPUTED_FILE_FAILED),
+    ],
+)
+async def test_without_a_result_the_first_cause_is_told(
+    compute: Compute, engine: FakeEngine, task: Task, end: ContainerExit, cause: Cause
+) -> None:
+    after: Any = compute.post_compute
+    engine.end, after.error = end, NO_RESULT
+    failed = await failure(compute, task)
+    assert (failed.cause, failed.exit_code, failed.stdout) == (cause, end.exit_code, "said")
+
+
+async def test_a_container_that_cannot_run_has_exit_code_minus_one(
+    compute: Compute, engine: FakeEngine, task: Task
+) -> None:
+    engine.error = EngineRefused("exec: not found")
+    failed = await failure(compute, task)
+    assert (failed.cause, failed.exit_code) == (Cause.APP_COMPUTE_FAILED, -1)
+
+
+async def test_an_image_that_is_gone_is_not_run(
+    compute: Compute, engine: FakeEngine, task: Task
+) -> None:
+    engine.image = None
+    assert (await failure(compute, task)).cause is Cause.APP_NOT_FOUND_LOCALLY
+    assert engine.started == []
+
+
+async def test_a_second_run_finds_nothing_of_the_first(
+    compute: Compute, post_compute: FakePostCompute, task: Task
+) -> None:
+    folder = task.folder.iexec_out / "left"
+    folder.mkdir(parents=True)
+    (folder / "half a result").touch()
+    (task.folder.iexec_out / "computed.json").touch()
+    await compute(task)
+    assert post_compute.seen == ["stdout.txt"]
+
+
+async def test_an_app_that_still_runs_is_met_again_with_its_files(
+    compute: Compute, engine: FakeEngine, post_compute: FakePostCompute, task: Task
+) -> None:
+    engine.found = FoundContainer("old", f"w-{TASK}", "app:1", "running", 0.0, {})
+    task.folder.iexec_out.mkdir(parents=True)
+    (task.folder.iexec_out / "result").touch()
+    await compute(task)
+    assert (engine.started, engine.waited, engine.held_now) == ([], ["old"], 0)
+    assert "result" in post_compute.seen
+
+
+async def test_the_developer_sees_what_the_app_saw_left_and_printed(
+    compute: Compute, task: Task, log_events: list[MutableMapping[str, Any]]
+) -> None:
+    task.folder.input.mkdir(parents=True)
+    (task.folder.input / "data").touch()
+    await compute(task)
+    (run,) = [event for event in log_events if event["event"] == "app has run"]
+    assert (run["input"], run["output"], run["stdout"]) == ("data", "stdout.txt", "said")
