@@ -60,6 +60,8 @@ class Upload:
         for left in reversed(range(TRIES)):
             try:
                 return await self._upload(task, computed)
+            except OSError as error:
+                raise StageFailed(Cause.RESULT_LINK_MISSING, f"no archive: {error}") from error
             except (Rejected, Unauthorized) as error:
                 if not left:
                     raise StageFailed(Cause.RESULT_LINK_MISSING, str(error)) from error

@@ -1,0 +1,195 @@
+"""Start and downloads: the causes, and the error result that others contribute, too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+import trio
+from attrs import define, field
+
+from iexec_worker.errors import (
+    BadChecksum,
+    DownloadFailed,
+    EngineRefused,
+    PullFailed,
+    Rejected,
+    StageFailed,
+    Unavailable,
+)
+from iexec_worker.model import DealParams
+from iexec_worker.stages.download_app import DownloadApp
+from iexec_worker.stages.download_data import DownloadData
+from iexec_worker.stages.fallback import Fallback
+from iexec_worker.stages.post_compute import PostCompute
+from iexec_worker.stages.start import Start
+from iexec_worker.wire import Cause
+from tests.stages.conftest import DESCRIPTION, FakePostCompute
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iexec_worker.stages.conditions import Conditions
+    from iexec_worker.stages.task import Stage, Task
+    from tests.stages.conftest import FakeChain
+
+ADDRESS = "0x" + 40 * "d"
+
+
+@define(eq=False)
+class FakeImages:
+    """An engine with or without the image; *error* is what a pull ends in."""
+
+    error: Exception | None = None
+    local: str | None = None
+    limits: list[float] = field(factory=list)
+
+    async def pull(self, image: str, *, limit: float, progress: object) -> None:
+        await trio.lowlevel.checkpoint()
+        self.limits.append(limit)
+        if self.error is not None:
+            raise self.error
+
+    async def find(self, image: str) -> str | None:
+        await trio.lowlevel.checkpoint()
+        return self.local
+
+
+@define(eq=False)
+class FakeInputs:
+    dataset_error: Exception | None = None
+    input_error: Exception | None = None
+    fetched: list[str] = field(factory=list)
+
+    async def fetch_dataset(self, task: object, into: Path) -> None:
+        await trio.lowlevel.checkpoint()
+        self.fetched.append("dataset")
+        if self.dataset_error is not None:
+            raise self.dataset_error
+
+    async def fetch_input(self, url: str, into: Path) -> None:
+        await trio.lowlevel.checkpoint()
+        self.fetched.append(url)
+        if self.input_error is not None:
+            raise self.input_error
+
+
+def download_app(
+    conditions: Conditions, images: FakeImages, post_compute: object = None
+) -> DownloadApp:
+    engine: Any = images
+    after: Any = post_compute or PostCompute()
+    return DownloadApp(conditions, engine, Fallback(after, "9.3.0"), 300, 1800, lambda _: None)
+
+
+def download_data(conditions: Conditions, inputs: FakeInputs) -> DownloadData:
+    edge: Any = inputs
+    return DownloadData(conditions, edge, Fallback(PostCompute(), "8.6.0"))
+
+
+async def cause(stage: Stage, task: Task) -> Cause:
+    with pytest.raises(StageFailed) as caught:
+        await stage(task)
+    return caught.value.cause
+
+
+async def test_a_standard_task_cannot_have_its_result_encrypted(
+    conditions: Conditions, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def authorized(_conditions: Conditions, _task: Task) -> None:
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(type(conditions), "authorized", authorized)
+    await Start(conditions)(task)
+    task.describe_as(attrs.evolve(DESCRIPTION, params=DealParams(result_encryption=True)))
+    assert await cause(Start(conditions), task) is Cause.TASK_DESCRIPTION_INVALID
+    task.describe_as(attrs.evolve(DESCRIPTION, tag="0x" + 63 * "0" + "3"))
+    assert await cause(Start(conditions), task) is Cause.TEE_NOT_SUPPORTED
+
+
+async def test_an_image_that_is_here_though_the_pull_failed_is_success(
+    conditions: Conditions, task: Task
+) -> None:
+    images = FakeImages(PullFailed("registry away"), local="sha256:1")
+    await download_app(conditions, images)(task)
+    assert images.limits == [420]
+
+
+@pytest.mark.parametrize("error", [PullFailed("no"), Rejected("no tag"), EngineRefused("no")])
+async def test_an_image_that_cannot_be_had_leaves_the_error_as_result(
+    conditions: Conditions, task: Task, error: Exception
+) -> None:
+    stage = download_app(conditions, FakeImages(error))
+    assert await cause(stage, task) is Cause.APP_IMAGE_DOWNLOAD_FAILED
+    text = (task.folder.iexec_out / "error.txt").read_text()
+    assert "APP_DOWNLOAD_FAILED" in text
+    assert "APP_IMAGE_DOWNLOAD_FAILED" in text
+    assert task.record.computed is not None
+    assert task.record.computed.result_digest.startswith("0x")
+    assert task.folder.archive.exists()
+
+
+async def test_an_app_of_another_type_is_refused(conditions: Conditions, task: Task) -> None:
+    task.describe_as(attrs.evolve(DESCRIPTION, app_type="WASM"))
+    stage = download_app(conditions, FakeImages(local="sha256:1"))
+    assert await cause(stage, task) is Cause.APP_IMAGE_DOWNLOAD_FAILED
+
+
+async def test_an_engine_that_is_away_is_no_failed_download(
+    conditions: Conditions, task: Task
+) -> None:
+    with pytest.raises(Unavailable):
+        await download_app(conditions, FakeImages(Unavailable("away")))(task)
+
+
+async def test_an_error_result_that_cannot_be_made_is_an_unknown_issue(
+    conditions: Conditions, task: Task
+) -> None:
+    broken = FakePostCompute(StageFailed(Cause.POST_COMPUTE_OUT_FOLDER_ZIP_FAILED, "disk full"))
+    stage = download_app(conditions, FakeImages(PullFailed("no")), broken)
+    assert await cause(stage, task) is Cause.POST_COMPUTE_FAILED_UNKNOWN_ISSUE
+
+
+async def test_a_callback_has_no_error_result(conditions: Conditions, task: Task) -> None:
+    task.describe_as(attrs.evolve(DESCRIPTION, callback=ADDRESS))
+    stage = download_app(conditions, FakeImages(PullFailed("no")))
+    assert await cause(stage, task) is Cause.POST_COMPUTE_FAILED_UNKNOWN_ISSUE
+
+
+async def test_nothing_is_pulled_for_a_task_without_stake(
+    conditions: Conditions, chain: FakeChain, task: Task
+) -> None:
+    chain.stake = 0
+    images = FakeImages()
+    assert await cause(download_app(conditions, images), task) is Cause.STAKE_TOO_LOW
+    assert images.limits == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        (FakeInputs(dataset_error=BadChecksum("no")), Cause.DATASET_FILE_BAD_CHECKSUM),
+        (FakeInputs(dataset_error=DownloadFailed("no")), Cause.DATASET_FILE_DOWNLOAD_FAILED),
+        (FakeInputs(input_error=DownloadFailed("no")), Cause.INPUT_FILES_DOWNLOAD_FAILED),
+    ],
+)
+async def test_data_that_cannot_be_had_has_its_cause_and_an_error_result(
+    conditions: Conditions, task: Task, inputs: FakeInputs, expected: Cause
+) -> None:
+    params = DealParams(input_files=("http://a/1",))
+    task.describe_as(
+        attrs.evolve(DESCRIPTION, dataset_address=ADDRESS, dataset_uri="http://d", params=params)
+    )
+    assert await cause(download_data(conditions, inputs), task) is expected
+    assert (task.folder.iexec_out / "error.txt").read_text() == (
+        "[IEXEC] Error occurred while computing the task "
+        f"[error:DATA_DOWNLOAD_FAILED, cause:{expected}]"
+    )
+    assert task.record.computed is not None
+
+
+async def test_a_task_without_data_downloads_nothing(conditions: Conditions, task: Task) -> None:
+    inputs = FakeInputs()
+    await download_data(conditions, inputs)(task)
+    assert inputs.fetched == []
