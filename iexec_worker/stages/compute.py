@@ -102,6 +102,8 @@ class Compute:
                 log.info("the app still runs", task=task.id, container=found.id)
                 yield found.id
             else:
+                # A life that was killed had no time for this; what is closed cannot be removed.
+                await take_over(self.containers, spec, task.folder.root)
                 await trio.to_thread.run_sync(_make_folders, task)
                 yield await self.containers.start(spec)
 
