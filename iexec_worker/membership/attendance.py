@@ -66,12 +66,13 @@ class Attendance:
 
     async def _join(self) -> None:
         self.node.doing = "joining the pool"
+        # Before the terms: a configuration that changes while we join shows at the next ping.
+        self._ping_id = await self.member.session.ping()
         terms = await self.member.ask_terms()
         self._outdated = terms != self.member.terms
         if self._outdated and not self.replicates.computing:
             raise TermsChanged("the pool's configuration has changed: starting over with it")
         await self.member.session.register(self.member.model)
-        self._ping_id = ""
 
     async def _hold(self, task_status: trio.TaskStatus[None]) -> None:
         patience = self.member.lost_after * heartbeat.PERIOD
@@ -80,7 +81,6 @@ class Attendance:
 
             def alive(ping_id: str) -> None:
                 scope.deadline = trio.current_time() + patience
-                self._ping_id = self._ping_id or ping_id
                 if self._outdated or ping_id != self._ping_id:
                     with suppress(trio.WouldBlock):
                         other_id.send_nowait(None)

@@ -38,6 +38,7 @@ class FakeSession:
     pings_fail: bool = False
     computing_tasks: list[tuple[str, ...] | Exception] = field(factory=list)
     on_ask: Callable[[], None] = nothing
+    on_register: Callable[[], None] = nothing
 
     async def available(self, block: int) -> ReplicateOffer | None:
         await trio.lowlevel.checkpoint()
@@ -48,6 +49,7 @@ class FakeSession:
     async def register(self, model: WorkerModel) -> None:
         await trio.lowlevel.checkpoint()
         self.registered += 1
+        self.on_register()
 
     async def ping(self) -> str:
         await trio.lowlevel.checkpoint()

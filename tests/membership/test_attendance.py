@@ -106,8 +106,12 @@ async def test_pings_without_an_answer_end_the_session_and_leave_the_replicates(
     bench: Bench, autojump_clock: trio.testing.MockClock
 ) -> None:
     bench.replicates.computing = 1
-    bench.member.session.pings_fail = True
-    attendance, error = await ends(bench, 31)
+    attendance = bench.attendance()
+    with trio.fail_after(45), pytest.raises(ExceptionGroup) as seen:  # noqa: PT012 - the session lives in it
+        async with trio.open_nursery() as nursery:
+            await nursery.start(attendance.run)
+            bench.member.session.pings_fail = True
+    error = only(seen.value)
     assert isinstance(error, SessionLost)
     assert "computations go on" in attendance.trouble == describe(error)
 
@@ -133,6 +137,19 @@ async def test_another_configuration_ends_an_idle_session(
             await trio.sleep(1)
             bench.member.session.ping_id = "0x2"
     assert isinstance(only(seen.value), SessionLost)
+    assert "configuration" in attendance.trouble
+
+
+async def test_a_configuration_that_changes_while_joining_is_noticed(
+    bench: Bench, autojump_clock: trio.testing.MockClock
+) -> None:
+    def change() -> None:
+        # After the worker has asked for the terms, before its heartbeat has begun.
+        bench.member.session.ping_id = "0x2"
+
+    bench.member.session.on_register = change
+    attendance, error = await ends(bench, 30)
+    assert isinstance(error, SessionLost)
     assert "configuration" in attendance.trouble
 
 
