@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections import deque
+from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from iexec_worker.engine.state import ContainerExit
     from iexec_worker.model import ComputeLogs
     from iexec_worker.stages.task import Task
@@ -41,6 +43,17 @@ class DeveloperLog:
 
 
 def tree(folder: Path) -> str:
-    """Return the names below *folder*, a line each, without following links."""
-    found = sorted(islice(folder.rglob("*"), MAX_ENTRIES))
-    return "\n".join(str(path.relative_to(folder)) for path in found)
+    """
+    Return the names below *folder*, a line each, without following links.
+
+    Never fails: an app may leave folders that nobody can list, or no recursion would end.
+    """
+    found: list[str] = []
+    folders = deque([folder])
+    while folders and len(found) < MAX_ENTRIES:
+        with suppress(OSError), os.scandir(folders.popleft()) as entries:
+            for entry in islice(entries, MAX_ENTRIES - len(found)):
+                found.append(str(Path(entry.path).relative_to(folder)))
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+    return "\n".join(sorted(found))
