@@ -86,7 +86,7 @@ def strict_pool(stage: Backstage, folder: Path) -> Iterator[Pool]:
 
 @pytest.fixture(scope="module")
 def easy_pool(stage: Backstage, folder: Path) -> Iterator[Pool]:
-    """A pool in which everybody is welcome, whose config server is mended for its version."""
+    """A pool that wants a worker of a version that we speak."""
     settings = SchedulerSettings(required_worker_version="8.6.0")
     options = PoolOptions(cache=CACHE, folder=folder / "easy", scheduler=settings)
     with stage.hold(open_pool(options)) as running:
