@@ -3,6 +3,6 @@ The tasks of this worker: each is one Trio task that owns its state and its jour
 
     table        the steps as data            steps        doing one step, telling the pool
     replicate    the life of one task         group        all that are alive
-    credibility  what to believe              journal      what survives the process
-    slots        how many compute at once
+    topic        what is published            credibility  what of it to believe
+    journal      what survives the process    slots        how many compute at once
 """

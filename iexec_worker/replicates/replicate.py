@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import structlog
 import trio
 from attrs import define, field, frozen
 
 from iexec_worker.chain.rpc import NodeRefused
-from iexec_worker.errors import Rejected, Transient, Unauthorized, Unavailable
+from iexec_worker.errors import Rejected, Unavailable
 from iexec_worker.model import StatusUpdate
-from iexec_worker.replicates.credibility import (
-    PUBLISHED,
-    abort_cause,
-    may_still_reveal,
-    overdue,
-)
+from iexec_worker.replicates.credibility import abort_cause, may_still_reveal, overdue
 from iexec_worker.replicates.table import COMPUTING, ON_CHAIN, ROWS
+from iexec_worker.replicates.topic import PATIENCE, UNANSWERED, Topic, patiently
 from iexec_worker.stages.complete import clear
-from iexec_worker.supervise import describe
 from iexec_worker.wire import Action, Cause, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from typing import TypeVar
+    from collections.abc import Callable
 
     from iexec_worker.chain.blocks import BlockWatch
     from iexec_worker.chain.hub import Hub
@@ -38,20 +31,7 @@ if TYPE_CHECKING:
     from iexec_worker.stages.conditions import Conditions, Standing
     from iexec_worker.stages.task import Task
 
-    T = TypeVar("T")
-
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
-
-#: A published action that the chain does not confirm within this many blocks is not believed:
-#: the pool's node may be some blocks ahead of ours, but not more.
-BLOCKS_TO_CONFIRM: Final = 10
-
-#: A waiting replicate looks at the chain itself this often, seconds: a lost notification then
-#: costs half a minute of a reveal phase that lasts two category times.
-PATIENCE: Final = 30.0
-
-#: What a question may end in without being answered: it is asked again.
-UNANSWERED: Final = (Transient, Rejected, Unauthorized)
 
 #: Time to tell the pool that we dropped a task, seconds. Beyond it nobody is interested.
 ABORT_BUDGET: Final = 300.0
@@ -100,12 +80,14 @@ class Replicate:
 
         Cancelled or failed, it leaves its record, from which the next run goes on.
         """
-        with self.around.subscriptions.open(self.task.id) as inbox:
+        around = self.around
+        topic = Topic(self.task, around.credibility, around.blocks, self._accept)
+        with around.subscriptions.open(self.task.id) as inbox:
             task_status.started()
             if not await self._describe():
                 return
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._listen, inbox)
+                nursery.start_soon(topic.listen, inbox)
                 await self._live()
                 nursery.cancel_scope.cancel()
 
@@ -217,10 +199,10 @@ class Replicate:
         """Wait for the pool; look at the chain from time to time, in case a message was lost."""
         while True:
             self.release()
-            self.task.node.doing = _waiting_for(self.task)
+            self.task.node.doing = self._waiting_for()
             with trio.move_on_after(PATIENCE):
                 return await self._next.receive()
-            standing = await self._patiently(lambda: self.around.conditions.standing(self.task))
+            standing = await self._standing()
             found = self._overdue(standing)
             if found is not None:
                 log.warning("no word from the pool, acting on the chain's", action=found)
@@ -237,60 +219,11 @@ class Replicate:
             return Action.PLEASE_ABORT
         return found
 
-    async def _listen(self, inbox: trio.MemoryReceiveChannel[Notification]) -> None:
-        """Take what the topic says, each message once it is confirmed."""
-        checking: set[Action] = set()
-
-        async def consider(notification: Notification) -> None:
-            doubt = await self._doubt(notification)
-            checking.discard(notification.action)
-            if doubt:
-                log.warning(
-                    "notification not believed",
-                    task=self.task.id,
-                    action=notification.action,
-                    reason=doubt,
-                )
-            else:
-                self._accept(self._plausible(notification))
-
-        async with trio.open_nursery() as nursery:
-            async for notification in inbox:
-                if notification.action not in checking:
-                    checking.add(notification.action)
-                    nursery.start_soon(consider, notification)
-
-    async def _doubt(self, notification: Notification) -> str:
-        """Confirm a message of the topic, giving our node some blocks to catch up."""
-        action, credibility = notification.action, self.around.credibility
-        doubt = await self._patiently(lambda: credibility.doubt(self.task, action))
-        if action is Action.PLEASE_ABORT or action not in PUBLISHED:
-            return doubt
-        start = (await self.around.blocks.current()).number
-        while doubt and (await self.around.blocks.next()).number <= start + BLOCKS_TO_CONFIRM:
-            doubt = await self._patiently(lambda: credibility.doubt(self.task, action))
-        return doubt
-
-    def _plausible(self, notification: Notification) -> Notification:
-        """
-        Believe no block number of the topic that lies ahead of our node.
-
-        It has just shown us the consensus, so that the block of the consensus is there; waiting
-        for the one that a stranger made up would cost the reveal, and with it the stake.
-        """
-        latest = self.around.blocks.latest
-        head = latest.number if latest else notification.block_number
-        return attrs.evolve(notification, block_number=min(notification.block_number, head))
-
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the chain or the pool until it answers: one question a block."""
-        while True:
-            try:
-                return await ask()
-            except UNANSWERED as error:
-                self.task.node.doing = describe(error)
-                with trio.move_on_after(PATIENCE):
-                    await self.around.blocks.next()
+    async def _standing(self) -> Standing:
+        around = self.around
+        return await patiently(
+            self.task, around.blocks, lambda: around.conditions.standing(self.task)
+        )
 
     def _accept(self, notification: Notification) -> None:
         if notification.action is Action.PLEASE_REVEAL and notification.block_number > 0:
@@ -309,7 +242,7 @@ class Replicate:
         """Drop the task unless something of ours is still at stake; True when it is dropped."""
         self._abort_asked = False
         record = self.task.record
-        standing = await self._patiently(lambda: self.around.conditions.standing(self.task))
+        standing = await self._standing()
         if may_still_reveal(standing, self.around.now()):
             log.warning("not aborting: our contribution may still be revealed", task=self.task.id)
             if record.action is Action.PLEASE_ABORT:
@@ -324,13 +257,13 @@ class Replicate:
         await self.around.journal.forget(self.task.id)
         return True
 
-
-def _waiting_for(task: Task) -> str:
-    told = task.record.told
-    if Status.RESULT_UPLOADED in told:
-        return "waiting for the pool to finalise"
-    if Status.REVEALED in told:
-        return "waiting: the pool finalises, or asks for the result"
-    if Status.CONTRIBUTED in told:
-        return f"waiting for consensus; the final deadline is {task.description.final_deadline}"
-    return "waiting for the pool's next word"
+    def _waiting_for(self) -> str:
+        told = self.task.record.told
+        if Status.RESULT_UPLOADED in told:
+            return "waiting for the pool to finalise"
+        if Status.REVEALED in told:
+            return "waiting: the pool finalises, or asks for the result"
+        if Status.CONTRIBUTED in told:
+            left = (self.task.description.final_deadline - self.around.now()) / 60
+            return f"waiting for consensus, final deadline in {left:.0f} min"
+        return "waiting for the pool's next word"
