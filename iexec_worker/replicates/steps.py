@@ -74,17 +74,20 @@ class Steps:
         task.node.doing = f"telling the pool {update.status}"
         answer = await self.session.report(task.id, update, deadline=deadline)
         log.info("told", task=task.id, status=update.status, cause=update.cause, code=answer.code)
-        task.record.told.append(update.status)
+        if not answer.refused:
+            task.record.told.append(update.status)
         return answer
 
     async def _announce(self, task: Task, row: Row) -> bool:
         """Say that the step begins; False when pool and chain agree that it must not."""
         deadline = task.description.final_deadline
         answer = await self.tell(task, StatusUpdate(row.ongoing), deadline=deadline)
-        if not answer.refused:
-            return True
+        return not answer.refused or await self._still_wanted(task)
+
+    async def _still_wanted(self, task: Task) -> bool:
+        """Ask pool and chain whether a refusal really means that the task is to be dropped."""
         doubt = await self.credibility.doubt(task, Action.PLEASE_ABORT)
-        log.warning("pool refuses a step", task=task.id, status=row.ongoing, goes_on=doubt or "no")
+        log.warning("the pool refuses a status", task=task.id, goes_on=doubt or "no")
         return bool(doubt)
 
     async def _outcome(self, task: Task, action: Action, row: Row) -> StatusUpdate:
@@ -124,6 +127,9 @@ class Steps:
         if answer.known_before:
             # What comes with it is PLEASE_WAIT, not the next action: that we must know ourselves.
             heard = next_action(update, task.description)
+        elif answer.refused and update.cause is None and await self._still_wanted(task):
+            # Perhaps a stranger asked for the step: the pool will ask itself.
+            heard = None
         task.record.update = None
         task.record.action = None if heard in WAITING else heard
         await task.save()

@@ -317,3 +317,26 @@ async def test_what_the_pool_says_after_a_reconnect_is_not_lost_on_a_busy_replic
         await replicates.recover((Notification(TASK, Action.PLEASE_REVEAL, (), 7),))
         answered.set()
         await told(world, Status.REVEALED)
+
+
+async def test_an_upload_that_nobody_asked_for_does_not_end_the_task(world: World) -> None:
+    await contribute(world)
+    async with world.replicates() as replicates:
+        await world.begin(replicates)
+        await told(world, Status.CONTRIBUTED)
+        world.chain.consensus()
+        world.publish(Action.PLEASE_REVEAL, 7)
+        await told(world, Status.REVEALED)
+        world.chain.revealed()
+        # A stranger asks first; the pool did not, refuses the news and still wants the task.
+        world.pool.answers[Status.RESULT_UPLOADED] = [Answer(202, Action.PLEASE_ABORT)]
+        world.pool.wanted = [Notification(TASK, Action.PLEASE_WAIT, ())]
+        world.publish(Action.PLEASE_UPLOAD)
+        await told(world, Status.RESULT_UPLOADED)
+        world.pool.heard.pop(Status.RESULT_UPLOADED)
+        world.publish(Action.PLEASE_UPLOAD)
+        await told(world, Status.RESULT_UPLOADED)
+        world.chain.completed()
+        world.publish(Action.PLEASE_COMPLETE)
+        await told(world, Status.COMPLETED)
+    assert Status.ABORTED not in world.pool.statuses
