@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     import trio
 
     from iexec_worker.app.clients import Clients
+    from iexec_worker.app.disk import Disk
+    from iexec_worker.app.watches import EngineWatch
     from iexec_worker.chain.wallet import Wallet
     from iexec_worker.config import Config
     from iexec_worker.membership.join import Terms
@@ -75,6 +77,8 @@ class Identity:
     metrics: Metrics
     slots: Slots
     draining: trio.Event
+    engine: EngineWatch
+    disk: Disk
 
 
 @frozen
@@ -115,12 +119,10 @@ def _counter(metrics: Metrics) -> Callable[[bool], None]:
     return count
 
 
-def _timer(metrics: Metrics) -> Callable[[Status, float], None]:
-    def observe(status: Status, seconds: float) -> None:
-        outcome = "failure" if status.endswith("_FAILED") else "success"
-        metrics.stage_duration.labels(status.removesuffix("_FAILED").lower(), outcome).observe(
-            seconds
-        )
+def _timer(metrics: Metrics) -> Callable[[Status, bool, float], None]:
+    def observe(stage: Status, succeeded: bool, seconds: float) -> None:
+        outcome = "success" if succeeded else "failure"
+        metrics.stage_duration.labels(stage.value, outcome).observe(seconds)
 
     return observe
 
@@ -151,7 +153,13 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
             slots=own.slots,
             now=time.time,
         ),
-        obstacles=Obstacles(chain.hub, chain.blocks, chain.rules, own.draining),
+        obstacles=Obstacles(
+            chain.hub,
+            chain.blocks,
+            chain.rules,
+            own.draining,
+            lambda: own.engine.trouble or own.disk.trouble,
+        ),
         leftovers=Leftovers(config.worker.tasks_dir, Containers(own.clients.engine), address),
         lost_after=config.scheduler.lost_after,
         drain_timeout=config.supervision.drain_timeout,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     import trio
 
+    from iexec_worker.app.disk import Disk
     from iexec_worker.app.watches import EngineWatch
     from iexec_worker.membership.attendance import Attendance
     from iexec_worker.membership.obstacles import Obstacles
@@ -21,6 +22,7 @@ class Readiness:
     """Reads the troubles of the parts. *attendance* and *obstacles* come with the first terms."""
 
     engine: EngineWatch
+    disk: Disk
     draining: trio.Event
     attendance: Attendance | None = None
     obstacles: Obstacles | None = None
@@ -30,6 +32,7 @@ class Readiness:
         return {
             "scheduler": (joined.trouble if joined else "the pool has not answered yet") or None,
             "engine": self.engine.trouble or None,
+            "disk": self.disk.trouble or None,
             "node": (obstacles.blocks.trouble if obstacles else "not known yet") or None,
             "gas": (obstacles.gas if obstacles else "") or None,
             "draining": "draining" if self.draining.is_set() else None,

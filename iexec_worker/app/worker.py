@@ -13,6 +13,7 @@ from attrs import define, field
 from iexec_worker.app import signals
 from iexec_worker.app.assembly import Identity, api_of, build_chain, build_member
 from iexec_worker.app.clients import Clients, open_clients
+from iexec_worker.app.disk import Disk
 from iexec_worker.app.machine import worker_model
 from iexec_worker.app.readiness import Readiness
 from iexec_worker.app.watches import EngineWatch, count_transactions
@@ -102,31 +103,42 @@ class Root:
 
     async def run(self, *, task_status: trio.TaskStatus[str]) -> None:
         """Run all parts; ends when the membership has been drained."""
-        durations = Durations(self.config.telemetry.metrics_window)
-        metrics = Metrics(self.wallet.address, durations, self.node)
-        slots = Slots(self.config.worker.slots)
-        metrics.slots.set(slots.total)
-        metrics.slots_used.set_function(lambda: slots.used)
-        self._own = Identity(
-            self.config, self.wallet, self.clients, durations, metrics, slots, self.draining
-        )
         with (
             self.node.child("server") as server,
             self.node.child("engine") as engine,
             self.node.child("member") as member,
         ):
-            watch = EngineWatch(self.clients.engine, engine, self.config.worker.gpu_enabled)
-            self._ready = Readiness(watch, self.draining)
+            own = self._own = self._identity(engine)
+            self._ready = Readiness(own.engine, own.disk, self.draining)
             async with trio.open_nursery() as nursery:
                 stop = nursery.cancel_scope.cancel
                 await nursery.start(signals.run, partial(self._drain, stop), stop)
-                nursery.start_soon(supervise, watch.run, engine, FOREVER)
+                nursery.start_soon(supervise, own.engine.run, engine, FOREVER)
                 url = await nursery.start(supervise, self._server(), server, self._policy)
                 log.info("serving", url=url)
                 self.node.enter(State.RUNNING)
                 task_status.started(url)
                 await supervise(self._member(member), member, MEMBER)
                 nursery.cancel_scope.cancel()
+
+    def _identity(self, engine: Node) -> Identity:
+        config = self.config.worker
+        durations = Durations(self.config.telemetry.metrics_window)
+        metrics = Metrics(self.wallet.address, durations, self.node)
+        slots = Slots(config.slots)
+        metrics.slots.set(slots.total)
+        metrics.slots_used.set_function(lambda: slots.used)
+        return Identity(
+            self.config,
+            self.wallet,
+            self.clients,
+            durations,
+            metrics,
+            slots,
+            self.draining,
+            EngineWatch(self.clients.engine, engine, config.gpu_enabled),
+            Disk(config.tasks_dir, config.min_free_disk),
+        )
 
     def _drain(self, stop: Callable[[], None]) -> None:
         """Take no new work, and end with the work at hand: at once when there is none."""

@@ -96,7 +96,13 @@ def _config(
 ) -> s.Config:
     worker, docker, inputs = groups["worker"], groups["docker"], groups["inputs"]
     return s.Config(
-        worker=s.Worker(**{**worker, "cpu_count": worker["cpu_count"] or _spare(cpu_count)}),
+        worker=s.Worker(
+            **{
+                **worker,
+                "cpu_count": worker["cpu_count"] or _spare(cpu_count),
+                "min_free_disk": worker["min_free_disk"] * _GB,
+            }
+        ),
         scheduler=_scheduler(**groups["scheduler"]),
         chain=s.Chain(**{**groups["chain"], "node_urls": groups["chain"]["node_urls"] or ()}),
         wallet=wallet,

@@ -30,6 +30,8 @@ class Worker:
     #: "NONE", "LEGACY" or "NATIVE".
     tee_sgx_mode: str
     developer_logger: bool
+    #: Bytes on the disk of *base_dir* below which no work is taken.
+    min_free_disk: int
 
     @property
     def slots(self) -> int:

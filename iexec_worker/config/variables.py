@@ -222,6 +222,13 @@ OURS: Final = (
         "largest dataset or input file, GB (1024³ bytes)",
     ),
     V(
+        "IEXEC_WORKER_MIN_FREE_DISK_GB",
+        "worker.min_free_disk",
+        p.whole(0),
+        "1",
+        "free room, GB (1024³ bytes) on the disk of the tasks, below which no work is taken",
+    ),
+    V(
         "IEXEC_WORKER_LOST_SCHEDULER_MISSES",
         "scheduler.lost_after",
         p.whole(),

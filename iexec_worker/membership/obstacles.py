@@ -11,6 +11,8 @@ from iexec_worker.chain.gas import FEW_TRANSACTIONS
 from iexec_worker.errors import WorkerError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import trio
 
     from iexec_worker.chain.blocks import BlockWatch
@@ -25,6 +27,7 @@ class Obstacles:
     """
     Looks at what must hold before a task may be taken. *draining* is set once, at the end.
 
+    *machine* says why this machine cannot compute now (engine, disk), empty when it can.
     *gas* is the last finding about gas, for readiness; empty when there is enough.
     """
 
@@ -32,6 +35,7 @@ class Obstacles:
     blocks: BlockWatch
     rules: GasRules
     draining: trio.Event
+    machine: Callable[[], str]
     gas: str = ""
     _warned_at: int | None = None
 
@@ -39,8 +43,9 @@ class Obstacles:
         """Say what is in the way, in one line; empty when nothing is."""
         if self.draining.is_set():
             return "draining: no new work is taken"
-        if self.blocks.trouble:
-            return self.blocks.trouble
+        trouble = self.machine() or self.blocks.trouble
+        if trouble:
+            return trouble
         try:
             balance = await self.hub.balance(self.hub.wallet)
         except WorkerError as error:

@@ -37,14 +37,14 @@ class Steps:
     """
     Performs steps with the stages it was given; *now* is the wall clock.
 
-    *observe* is told the status each step ended with, and the seconds it took.
+    *observe* is told which status each step was to end with, whether it did, and the seconds.
     """
 
     stages: Mapping[Action, Stage]
     session: Session
     credibility: Credibility
     now: Callable[[], float]
-    observe: Callable[[Status, float], None]
+    observe: Callable[[Status, bool, float], None]
 
     def can(self, action: Action) -> bool:
         """True iff *action* is a step that this worker knows how to do."""
@@ -64,7 +64,7 @@ class Steps:
                 return Action.PLEASE_ABORT
             began = trio.current_time()
             result = await self._outcome(task, action, row)
-            self.observe(result.status, trio.current_time() - began)
+            self.observe(row.done, result.status is row.done, trio.current_time() - began)
             task.record.update = result
             await task.save()
         return await self._tell(task, result)

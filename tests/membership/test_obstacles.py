@@ -35,10 +35,10 @@ class FakeHub:
 RULES = GasRules(1.0, CAP)
 
 
-def obstacles(wei: int | Exception, rules: GasRules = RULES) -> Obstacles:
+def obstacles(wei: int | Exception, rules: GasRules = RULES, *, machine: str = "") -> Obstacles:
     hub: Any = FakeHub(wei)
     blocks: Any = FakeBlocks()
-    return Obstacles(hub, blocks, rules, trio.Event())
+    return Obstacles(hub, blocks, rules, trio.Event(), lambda: machine)
 
 
 async def test_less_than_one_transaction_is_out_of_gas() -> None:
@@ -71,3 +71,7 @@ async def test_draining_and_the_nodes_trouble_are_in_the_way() -> None:
 
 async def test_a_node_that_refuses_is_in_the_way() -> None:
     assert "limit" in await obstacles(NodeRefused(-32000, "daily limit reached"))()
+
+
+async def test_a_machine_that_cannot_compute_takes_no_work() -> None:
+    assert await obstacles(100 * ONE, machine="the disk is full")() == "the disk is full"

@@ -204,7 +204,7 @@ class World:
         credibility = Credibility(conditions, pool, chain)
         stages = {action: self._stage(action) for action in Action if action in STAGES}
         around = Surroundings(
-            steps=Steps(stages, pool, credibility, self.now, lambda _status, _seconds: None),
+            steps=Steps(stages, pool, credibility, self.now, lambda *_: None),
             credibility=credibility,
             conditions=conditions,
             hub=chain,
