@@ -38,7 +38,7 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start the command as a process, as `cli` runs it; what still runs is killed at the end."""
+    """Start the command as a process, as `cli` runs it; what still runs is ended afterwards."""
     running: list[subprocess.Popen[str]] = []
 
     def start(*args: str, **environ: str) -> subprocess.Popen[str]:
@@ -55,5 +55,10 @@ def start() -> Iterator[Start]:
 
     yield start
     for process in running:
-        process.kill()
-        process.communicate()
+        # Not killed at once: a pool that is leaves its node and registry behind.
+        process.terminate()
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
