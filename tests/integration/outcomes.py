@@ -6,7 +6,6 @@ import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-import outcome
 import trio
 from attrs import define, field
 
@@ -50,7 +49,7 @@ class Outcomes:
     agency: Agency
     worker: Hired
     shelf: Shelf
-    _ended: dict[Order, outcome.Outcome[Ended]] = field(factory=dict)
+    _ended: dict[Order, Ended | Exception] = field(factory=dict)
     _changes: Changes = field(factory=Changes)
 
     async def run(self, orders: Iterable[Order]) -> None:
@@ -60,24 +59,27 @@ class Outcomes:
                 nursery.start_soon(self._compute, order)
 
     async def of(self, order: Order) -> Ended:
-        """Wait for the task's end; raises what was raised instead."""
-        ended = await self._changes.until(lambda: self._ended.get(order))
-        return ended.unwrap() if isinstance(ended, outcome.Value) else _failed(ended)
+        """Wait for the task's end, and raise what kept it from ending."""
+
+        def look() -> Ended | Exception | None:
+            return self._ended.get(order)
+
+        found = await self._changes.until(look)
+        if isinstance(found, Ended):
+            return found
+        raise AssertionError(f"the task did not end: {found!r}") from found
 
     async def _compute(self, order: Order) -> None:
-        self._ended[order] = await outcome.acapture(self._over, order)
+        try:
+            self._ended[order] = await self._over(order)
+        except Exception as error:  # noqa: BLE001  # for whoever asks for this task
+            self._ended[order] = error
         self._changes.ring()
 
     async def _over(self, order: Order) -> Ended:
         bought = await self.shop.buy(order)
         with trio.fail_after(_LIMIT):
             return await self.shop.over(bought, self.worker.wallet)
-
-
-def _failed(ended: outcome.Outcome[Ended]) -> Ended:
-    """An Outcome is unwrapped once; what was raised may be asked for again."""
-    assert isinstance(ended, outcome.Error)
-    raise AssertionError(f"the task did not end: {ended.error!r}")
 
 
 @asynccontextmanager

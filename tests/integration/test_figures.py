@@ -61,13 +61,12 @@ async def test_figures_are_those_of_the_last_runs(agency: Agency, shop: Shop) ->
 
     first = await run("sleep=2")
     assert first["durationSamplesCount"] == 1
-    # The engine notes the start of a container when it already runs.
     assert 1800 <= first["minDuration"] == first["maxDuration"] == first["averageDuration"] < 6000
-    # A failed run is a run.
+    # A failed run is a run. The engine may note its start when it has already ended.
     second = await run("exit=3 no-computed")
     assert second["durationSamplesCount"] == 2
     assert second["maxDuration"] == first["maxDuration"]
-    assert 0 < second["minDuration"] < 1800
+    assert 0 <= second["minDuration"] < 1800
     third = await run("")
     assert third["durationSamplesCount"] == 2
     assert third["maxDuration"] < 1800

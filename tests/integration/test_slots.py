@@ -7,9 +7,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import pytest
 import trio
 
 from iexec_worker.wire import Status
+from tests.integration.outcomes import SLOTS
 from tests.integration.shop import Order
 
 if TYPE_CHECKING:
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
     from iexec_worker.devpool.pool import Pool
     from tests.integration.hired import Agency, Hired
     from tests.integration.shop import Ended, Shop
+
+#: What ends the need for a slot.
+COMPUTED = (
+    Status.START_FAILED,
+    Status.APP_DOWNLOAD_FAILED,
+    Status.DATA_DOWNLOAD_FAILED,
+    Status.COMPUTE_FAILED,
+    Status.COMPUTED,
+)
 
 CPUS = "IEXEC_WORKER_OVERRIDE_AVAILABLE_CPU_COUNT"
 
@@ -36,7 +47,15 @@ def registered(pool: Pool) -> dict[str, dict[str, Any]]:
 
 def spans(ends: Sequence[Ended]) -> list[tuple[float, float]]:
     """From when to when each task needed a slot, by the pool's clock."""
-    return [(e.update(Status.STARTING).at, e.update(Status.COMPUTED).at) for e in ends]
+    found = []
+    for ended in ends:
+        last = next(told for told in ended.updates if told.status in COMPUTED)
+        found.append((ended.update(Status.STARTING).at, last.at))
+    return found
+
+
+def most_at_once(computed: Sequence[tuple[float, float]]) -> int:
+    return max(sum(a <= start < b for a, b in computed) for start, _ in computed)
 
 
 async def test_slots_come_from_processors_override_or_gpu(pool: Pool, agency: Agency) -> None:
@@ -72,13 +91,17 @@ async def test_a_full_worker_computes_no_more_and_asks_for_no_more(
     with trio.fail_after(60):
         computed = spans([await shop.over(one, worker.wallet) for one in bought])
 
-    most = max(sum(a <= start < b for a, b in computed) for start, _ in computed)
-    assert most == 2
+    assert most_at_once(computed) == 2
     first, second, *_ = sorted(computed)
     asked = [call.at for call in pool.record.calls("GET /replicates/available")]
     # Both slots are taken from the start of the second task to the end of the first.
     assert first[1] - second[0] > 1
     assert not [at for at in asked if second[0] < at < first[1]]
+
+
+@pytest.mark.buys(*(Order(f"sleep=1 {n}") for n in range(6)))
+def test_a_loaded_worker_uses_all_its_slots_and_no_more(all_ended: list[Ended]) -> None:
+    assert most_at_once(spans(all_ended)) == SLOTS
 
 
 async def test_a_gpu_is_asked_of_the_engine(agency: Agency, shop: Shop) -> None:
