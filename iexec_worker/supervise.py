@@ -142,6 +142,13 @@ def _holds(error: BaseException, kind: tuple[type[WorkerError], ...]) -> bool:
     return isinstance(error, kind)
 
 
+def _only_holds(error: BaseException, kind: type[WorkerError]) -> bool:
+    """True iff *error* is one of *kind*, or a group of nothing else: a server that goes away."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(kind)[1] is None
+    return isinstance(error, kind)
+
+
 async def supervise(
     service: Service,
     node: Node,
@@ -187,7 +194,7 @@ async def supervise(
 def _record(node: Node, error: Exception) -> None:
     """Write a failure where people look: the tree and the log."""
     node.last_error = describe(error)
-    expected = isinstance(only(error), WorkerError)
+    expected = _only_holds(error, WorkerError)
     level = log.warning if expected else log.error
     # The traceback is for bugs only: a scheduler that is away is no reason for forty lines.
     level("failed", part=node.name, reason=node.last_error, exc_info=None if expected else error)

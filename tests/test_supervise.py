@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 import trio
 import trio.testing
@@ -21,6 +23,9 @@ from iexec_worker.supervise import (
     supervise,
 )
 from iexec_worker.telemetry.tree import Node, State
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 pytestmark = pytest.mark.logs_errors
 
@@ -56,6 +61,29 @@ async def test_a_permanent_service_that_fails_is_started_again(autojump_clock: o
         assert node.last_error == "OSError: broken"
         nursery.cancel_scope.cancel()
     assert node.snapshot()["state"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (Unavailable("away"), "warning"),
+        # A link and what is asked beside it fail together when their server goes away.
+        (ExceptionGroup("", [Unavailable("away"), Unavailable("away too")]), "warning"),
+        (ExceptionGroup("", [Unavailable("away"), KeyError("bug")]), "error"),
+        (KeyError("bug"), "error"),
+    ],
+)
+async def test_only_bugs_are_errors_in_the_log(
+    error: Exception,
+    level: str,
+    log_events: list[MutableMapping[str, Any]],
+    autojump_clock: object,
+) -> None:
+    with trio.move_on_after(10):
+        await supervise(Scripted((1, error)), Node("part"), FOREVER)
+    (failed,) = (event for event in log_events if event["event"] == "failed")
+    assert failed["log_level"] == level
+    assert (failed["exc_info"] is None) == (level == "warning")
 
 
 async def test_returning_is_a_failure_of_a_permanent_service(autojump_clock: object) -> None:
