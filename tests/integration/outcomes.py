@@ -64,7 +64,7 @@ class Outcomes:
         def look() -> Ended | Exception | None:
             return self._ended.get(order)
 
-        found = await self._changes.until(look)
+        found: Ended | Exception = await self._changes.until(look)
         if isinstance(found, Ended):
             return found
         raise AssertionError(f"the task did not end: {found!r}") from found
