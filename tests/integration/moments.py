@@ -31,14 +31,13 @@ async def computed(pool: Pool, worker: Hired, task_id: str) -> None:
 
 
 async def mined(pool: Pool, worker: Hired, task_id: str) -> None:
-    """Wait until its contribution is on-chain, of which the pool is not told yet."""
+    """Wait until its contribution is on-chain, and keep the news of it from the pool."""
     await pool.record.until_told(task_id, Status.CONTRIBUTING, worker.wallet)
-
-    async def contributed() -> bool:
-        found = await pool.chain.contribution(task_id, worker.wallet)
-        return found.status is ContributionStatus.CONTRIBUTED
-
-    await until(contributed)
+    # The next status is CONTRIBUTED, and it is told once the contribution is mined.
+    news = pool.faults.on("POST /replicates/*/updateStatus").hang(times=1)
+    await news.hit()
+    found = await pool.chain.contribution(task_id, worker.wallet)
+    assert found.status is ContributionStatus.CONTRIBUTED
 
 
 async def contributed(pool: Pool, worker: Hired, task_id: str) -> None:
