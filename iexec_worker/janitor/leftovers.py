@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -12,6 +10,7 @@ import trio
 from attrs import frozen
 
 from iexec_worker.engine import labels
+from iexec_worker.stages.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +38,7 @@ class Leftovers:
         """Remove tasks' folders without a journal. Nothing else in *base* is touched."""
         for folder in await trio.to_thread.run_sync(self._orphans):
             log.info("removing a folder that no journal knows", folder=str(folder))
-            await trio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+            await trio.to_thread.run_sync(remove, folder)
 
     async def remove_containers(self, lives: Callable[[str], bool]) -> None:
         """Remove our containers whose task does not live. Raises `Unavailable`."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 import trio
 from attrs import frozen
 
+from iexec_worker.stages.removal import remove
 from iexec_worker.stages.task import Folder, Record
 from iexec_worker.wire import converter
 
@@ -50,9 +50,7 @@ class Journal:
 
     async def forget(self, task_id: str) -> None:
         """Remove everything about a task."""
-        await trio.to_thread.run_sync(
-            lambda: shutil.rmtree(self.folder(task_id).root, ignore_errors=True)
-        )
+        await trio.to_thread.run_sync(remove, self.folder(task_id).root)
 
     def _load(self) -> Iterator[Record]:
         self.base.mkdir(parents=True, exist_ok=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import structlog
 import trio
 
+from iexec_worker.stages.removal import remove
 from iexec_worker.stages.task import Details
 
 if TYPE_CHECKING:
@@ -26,6 +26,6 @@ async def complete(task: Task) -> Details:
 def clear(folder: Folder) -> None:
     """Remove what the app read and wrote. Blocks; missing folders are fine."""
     for path in (folder.input, folder.output):
-        shutil.rmtree(path, ignore_errors=True)
+        remove(path)
         if path.exists():
             log.warning("files of a task could not be removed", folder=str(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from iexec_worker.engine.spec import ContainerSpec
 from iexec_worker.errors import EngineRefused, StageFailed, WorkerError
 from iexec_worker.stages import printed
 from iexec_worker.stages.environment import IN, OUT, app_environment
+from iexec_worker.stages.removal import remove
 from iexec_worker.stages.task import Details
 from iexec_worker.wire import Cause
 
@@ -157,6 +157,6 @@ def _failure(task: Task, ended: ContainerExit) -> StageFailed | None:
 
 def _make_folders(task: Task) -> None:
     """What an earlier run left would be part of the result: the new one finds nothing of it."""
-    shutil.rmtree(task.folder.iexec_out, ignore_errors=True)
+    remove(task.folder.iexec_out)
     for path in (task.folder.input, task.folder.iexec_out):
         path.mkdir(parents=True, exist_ok=True)
