@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from iexec_worker.stages.developer_log import MAX_ENTRIES, tree
+from iexec_worker.stages.removal import remove
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,8 @@ def test_folders_that_are_deeper_than_a_path_can_be_are_cut_short(tmp_path: Path
         here = below
     os.close(here)
     assert 0 < len(tree(tmp_path).splitlines()) <= MAX_ENTRIES
+    # pytest's own removal would not come to its bottom.
+    remove(tmp_path / "folder")
 
 
 def test_many_files_do_not_bury_the_log(tmp_path: Path) -> None:
