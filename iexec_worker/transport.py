@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -12,6 +13,7 @@ from iexec_worker import __version__
 from iexec_worker.config.hosts import is_direct, parse_bypass
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable, Collection
 
     from iexec_worker.config import Proxies
@@ -72,12 +74,17 @@ async def raw_body(
                 pass
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all clients: loading the root certificates is what is slow about a client."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class _Router(httpx.AsyncBaseTransport):
     # httpx's own `mounts` select by scheme, name and port; they know no networks.
     def __init__(self, proxies: Proxies, direct: Collection[str], wrap: Wrap) -> None:
         self._bypasses = tuple(parse_bypass(text) for text in (*proxies.no_proxy, *direct))
-        # One TLS context: loading the root certificates is what is slow about a client.
-        tls = httpx.create_ssl_context(trust_env=False)
+        tls = _tls()
         self._direct = wrap(httpx.AsyncHTTPTransport(verify=tls, trust_env=False), False)
         self._proxied = {
             scheme: wrap(httpx.AsyncHTTPTransport(verify=tls, trust_env=False, proxy=proxy), True)
