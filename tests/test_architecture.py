@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -53,9 +54,14 @@ class Module:
         """The first name below the package: its layer is known by it."""
         return part_of(self.name)
 
+    @property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All of its syntax, flat."""
+        return flat(self.tree)
+
     def imports(self) -> Iterator[str]:
         """All modules of this package it imports, for types and in functions too."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names if ours(alias.name))
             elif isinstance(node, ast.ImportFrom) and node.module and ours(node.module):
@@ -65,7 +71,13 @@ class Module:
 
     def waits(self) -> bool:
         """True iff it does input or output by Trio's rules; the others are sans-IO."""
-        return any(isinstance(node, ast.AsyncFunctionDef) for node in ast.walk(self.tree))
+        return any(isinstance(node, ast.AsyncFunctionDef) for node in self.nodes)
+
+
+@cache
+def flat(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """Each rule goes through all of it again."""
+    return tuple(ast.walk(tree))
 
 
 def ours(name: str) -> bool:
@@ -90,10 +102,11 @@ def layer(part: str) -> int:
     return next((level for level, parts in enumerate(LAYERS) if part in parts), len(LAYERS))
 
 
+@cache
 def named(module: Module) -> set[str]:
     """Every name it uses, dotted where it is written so, and every name it imports from others."""
     names: set[str] = set()
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Attribute | ast.Name):
             names.add(ast.unparse(node))
         elif isinstance(node, ast.Import):
@@ -131,7 +144,7 @@ def reads_the_process(module: Module) -> set[str]:
 def builds_clients(module: Module) -> set[str]:
     if module.part in TOP:
         return set()
-    calls = (node for node in ast.walk(module.tree) if isinstance(node, ast.Call))
+    calls = (node for node in module.nodes if isinstance(node, ast.Call))
     return {ast.unparse(call.func).rpartition(".")[2] for call in calls} & BUILT_AT_THE_TOP
 
 
@@ -140,7 +153,7 @@ def uses_another_loop(module: Module) -> set[str]:
 
 
 def imports_relatively(module: Module) -> set[str]:
-    nodes = (node for node in ast.walk(module.tree) if isinstance(node, ast.ImportFrom))
+    nodes = (node for node in module.nodes if isinstance(node, ast.ImportFrom))
     return {ast.unparse(node) for node in nodes if node.level}
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(30)
 async def test_a_worker_that_still_waits_for_its_pool_ends_at_sigterm(tmp_path: Path) -> None:
     wallet = await trio.to_thread.run_sync(Wallet.create, tmp_path / "w.json", Secret("x"))

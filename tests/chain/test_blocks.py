@@ -67,6 +67,7 @@ async def test_started_with_the_first_block(
     assert await watch.current() == first
 
 
+@pytest.mark.slow
 async def test_a_new_block_is_known_within_a_block_time(
     head: Head, provider: NodeProvider, nursery: trio.Nursery
 ) -> None:
@@ -78,6 +79,7 @@ async def test_a_new_block_is_known_within_a_block_time(
         assert (await watch.next()).number == 101
 
 
+@pytest.mark.slow
 async def test_reached_returns_at_once_or_when_the_block_is_there(
     head: Head, provider: NodeProvider, nursery: trio.Nursery
 ) -> None:

@@ -39,7 +39,9 @@ async def client(sockjs: SockJs, nursery: trio.Nursery) -> AsyncIterator[httpx.A
     service = Service("broker", app, Faults(), Record())
     port = await nursery.start(service.run)
     base_url = f"http://127.0.0.1:{port}/connect"
-    async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=5) as client:
+    async with httpx.AsyncClient(
+        base_url=base_url, trust_env=False, verify=False, timeout=5
+    ) as client:
         yield client
 
 
@@ -213,6 +215,7 @@ async def test_a_killed_session_begins_again_with_o(
     assert (await client.post("/7/s1/xhr")).text == "o\n"
 
 
+@pytest.mark.slow
 async def test_a_session_nobody_receives_expires(
     client: httpx.AsyncClient, sockjs: SockJs, nursery: trio.Nursery
 ) -> None:

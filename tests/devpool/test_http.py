@@ -36,7 +36,7 @@ async def service(nursery: trio.Nursery) -> Service:
 @pytest.fixture
 async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     base_url = f"http://127.0.0.1:{service.port}"
-    async with httpx.AsyncClient(base_url=base_url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=base_url, trust_env=False, verify=False) as client:
         yield client
 
 

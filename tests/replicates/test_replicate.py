@@ -15,28 +15,14 @@ from iexec_worker.model import Notification
 from iexec_worker.scheduler.api import Answer
 from iexec_worker.stages.task import Details
 from iexec_worker.wire import Action, Cause, Status
+from tests.samples import TASK, TO_COMPLETED, TO_CONTRIBUTED
 
 if TYPE_CHECKING:
     from iexec_worker.stages.task import Task
     from tests.replicates.conftest import World
 
-TASK = "0x" + 64 * "a"
-
 # Threads write the journal, so the clock must be real; what would take long has other tests.
 pytestmark = pytest.mark.timeout(20)
-
-TO_CONTRIBUTED = [
-    Status.STARTING,
-    Status.STARTED,
-    Status.APP_DOWNLOADING,
-    Status.APP_DOWNLOADED,
-    Status.DATA_DOWNLOADING,
-    Status.DATA_DOWNLOADED,
-    Status.COMPUTING,
-    Status.COMPUTED,
-    Status.CONTRIBUTING,
-    Status.CONTRIBUTED,
-]
 
 
 async def contribute(world: World) -> None:
@@ -75,15 +61,7 @@ async def test_a_plain_task_tells_every_status_in_order_and_leaves_nothing(world
         world.publish(Action.PLEASE_COMPLETE)
         await told(world, Status.COMPLETED)
         await gone(world)
-    assert world.pool.statuses == [
-        *TO_CONTRIBUTED,
-        Status.REVEALING,
-        Status.REVEALED,
-        Status.RESULT_UPLOADING,
-        Status.RESULT_UPLOADED,
-        Status.COMPLETING,
-        Status.COMPLETED,
-    ]
+    assert world.pool.statuses == list(TO_COMPLETED)
     assert world.slots.used == 0
 
 
@@ -102,7 +80,7 @@ async def test_208_on_a_beginning_goes_on_and_on_a_result_knows_what_is_next(wor
     async with world.replicates() as replicates:
         await world.begin(replicates)
         await told(world, Status.CONTRIBUTED)
-    assert world.pool.statuses == TO_CONTRIBUTED
+    assert world.pool.statuses == list(TO_CONTRIBUTED)
 
 
 async def test_202_on_a_beginning_is_not_an_abort_while_the_pool_wants_the_task(
@@ -151,6 +129,7 @@ async def test_a_failure_is_told_with_its_cause_then_aborted(world: World) -> No
     assert failed.compute_logs.stderr == "oh"
 
 
+@pytest.mark.slow
 async def test_a_passing_error_is_not_reported(world: World) -> None:
     tries = []
 
@@ -218,6 +197,7 @@ async def test_a_minority_is_aborted_though_the_pool_wants_everybody_to_reveal(
         await gone(world)
 
 
+@pytest.mark.slow
 async def test_a_reveal_without_consensus_on_chain_is_not_begun(world: World) -> None:
     await contribute(world)
     async with world.replicates() as replicates:

@@ -11,20 +11,19 @@ import trio.testing
 
 from iexec_worker.chain.rpc import NodeRefused
 from iexec_worker.errors import Rejected, Reverted, Unavailable
-from iexec_worker.model import Authorization, Notification, StatusUpdate, TaskStatus
+from iexec_worker.model import Notification, StatusUpdate, TaskStatus
 from iexec_worker.replicates.journal import Journal
 from iexec_worker.scheduler.api import Answer
 from iexec_worker.stages.task import Details, Record
 from iexec_worker.wire import Action, Cause, Status
+from tests import samples
 from tests.replicates.conftest import FakeChain, FakePool
+from tests.samples import TASK
 
 if TYPE_CHECKING:
     from iexec_worker.model import TaskDescription
     from iexec_worker.stages.task import Task
     from tests.replicates.conftest import World
-
-TASK = "0x" + 64 * "a"
-WALLET = "0x" + 40 * "1"
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -49,10 +48,10 @@ async def contributed(world: World) -> None:
 
 
 def record(action: Action | None, *statuses: Status) -> Record:
-    authorization = Authorization(TASK, WALLET, "0x" + 40 * "0", "0x")
-    return Record(authorization, None, action, told=list(statuses))
+    return Record(samples.authorization(), None, action, told=list(statuses))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [NodeRefused(-32000, "execution timeout"), OSError(28, "No space left"), Rejected("no")],
@@ -126,6 +125,7 @@ async def test_an_abort_that_was_refused_leaves_the_replicate_waiting(world: Wor
         await told(world, Status.REVEALED)
 
 
+@pytest.mark.slow
 async def test_a_task_whose_final_deadline_has_passed_ends_though_nobody_heard_its_news(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

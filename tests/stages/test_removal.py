@@ -3,12 +3,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
 from iexec_worker.stages.removal import remove
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.slow
 def test_a_folder_goes_however_deep_an_app_has_nested_it(tmp_path: Path) -> None:
     top = tmp_path / "iexec_out"
     top.mkdir()
