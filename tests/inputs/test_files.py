@@ -10,7 +10,8 @@ import stamina
 from iexec_worker.errors import BadChecksum, DownloadFailed
 from iexec_worker.inputs.files import InputFiles, input_file_name
 from iexec_worker.inputs.ipfs import gateway_urls
-from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, DealParams, TaskDescription
+from iexec_worker.model import ZERO_HASH
+from tests import samples
 
 from .conftest import names_in, ok, status
 
@@ -24,32 +25,7 @@ if TYPE_CHECKING:
 
 DATASET = "0x" + 40 * "d"
 CHECKSUM = "0x" + hashlib.sha256(b"data").hexdigest()
-TASK = TaskDescription(
-    chain_task_id="0x" + 64 * "a",
-    deal_id="0x" + 64 * "b",
-    index=0,
-    app_address="0x" + 40 * "a",
-    app_type="DOCKER",
-    app_uri="app:1",
-    app_enclave="",
-    dataset_address=DATASET,
-    dataset_name="",
-    dataset_uri="",
-    dataset_checksum=CHECKSUM,
-    requester=ZERO_ADDRESS,
-    beneficiary=ZERO_ADDRESS,
-    callback=ZERO_ADDRESS,
-    params=DealParams(),
-    tag=ZERO_HASH,
-    trust=1,
-    time_reference=300,
-    bot_first=0,
-    bot_size=1,
-    start_time=1,
-    contribution_deadline=2,
-    final_deadline=3,
-    worker_stake=0,
-)
+TASK = samples.description(dataset_address=DATASET, dataset_checksum=CHECKSUM)
 
 
 @pytest.fixture(autouse=True)

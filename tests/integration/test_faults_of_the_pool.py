@@ -15,6 +15,7 @@ from iexec_worker.wire import Action, Cause, Status
 from tests.integration.hired import until
 from tests.integration.moments import computing
 from tests.integration.shop import Order
+from tests.samples import TO_COMPLETED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,28 +26,9 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 50
 
-ALL_TOLD: Final = [
-    Status.STARTING,
-    Status.STARTED,
-    Status.APP_DOWNLOADING,
-    Status.APP_DOWNLOADED,
-    Status.DATA_DOWNLOADING,
-    Status.DATA_DOWNLOADED,
-    Status.COMPUTING,
-    Status.COMPUTED,
-    Status.CONTRIBUTING,
-    Status.CONTRIBUTED,
-    Status.REVEALING,
-    Status.REVEALED,
-    Status.RESULT_UPLOADING,
-    Status.RESULT_UPLOADED,
-    Status.COMPLETING,
-    Status.COMPLETED,
-]
-
 
 def assert_completed(ended: Ended) -> None:
-    assert ended.told == ALL_TOLD
+    assert ended.told == list(TO_COMPLETED)
     assert ended.onchain.status is TaskStatus.COMPLETED
 
 
@@ -150,7 +132,7 @@ async def test_please_reveal_may_overtake_the_answer_that_it_follows(
     assert contributed.answered_at is not None
     assert contributed.answered_at - contributed.at >= 2
     # It was not told twice.
-    assert [u.code for u in ended.updates] == [200] * len(ALL_TOLD)
+    assert [u.code for u in ended.updates] == [200] * len(TO_COMPLETED)
 
 
 async def test_answers_that_are_lost_or_503_for_a_while_change_nothing(
@@ -167,7 +149,7 @@ async def test_answers_that_are_lost_or_503_for_a_while_change_nothing(
         ended = await shop.over(bought, worker.wallet)
 
     assert lost.hits == 1
-    assert ended.told == ALL_TOLD
+    assert ended.told == list(TO_COMPLETED)
     assert [u.code for u in ended.updates if not u.accepted] == [208]
     # The answer to COMPUTED was lost: what is next, the worker knows.
     assert ended.onchain.status is TaskStatus.COMPLETED

@@ -13,12 +13,9 @@ from attrs import define, field
 from iexec_worker.chain.blocks import Block
 from iexec_worker.model import (
     ZERO_ADDRESS,
-    ZERO_HASH,
     Account,
-    Authorization,
     Contribution,
     ContributionStatus,
-    DealParams,
     Notification,
     OnchainTask,
     ReplicateOffer,
@@ -38,13 +35,13 @@ from iexec_worker.stages.conditions import Conditions
 from iexec_worker.stages.task import Details, Stage, Task
 from iexec_worker.telemetry.tree import Node
 from iexec_worker.wire import Action, Status
+from tests import samples
+from tests.samples import TASK, WALLET
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-TASK: Final = "0x" + 64 * "a"
-WALLET: Final = "0x" + 40 * "1"
 HASH: Final = "0x" + 64 * "c"
 
 #: What the pool answers to each status when nothing special is told, as SCHEDULER.md §2.3.
@@ -59,33 +56,6 @@ PLAIN: Final = {
     Status.COMPLETED: Action.PLEASE_WAIT,
     Status.ABORTED: None,
 }
-
-DESCRIPTION: Final = TaskDescription(
-    chain_task_id=TASK,
-    deal_id=ZERO_HASH,
-    index=0,
-    app_address=ZERO_ADDRESS,
-    app_type="DOCKER",
-    app_uri="app:1",
-    app_enclave="",
-    dataset_address=ZERO_ADDRESS,
-    dataset_name="",
-    dataset_uri="",
-    dataset_checksum=ZERO_HASH,
-    requester=ZERO_ADDRESS,
-    beneficiary=ZERO_ADDRESS,
-    callback=ZERO_ADDRESS,
-    params=DealParams(),
-    tag=ZERO_HASH,
-    trust=1,
-    time_reference=300,
-    bot_first=0,
-    bot_size=1,
-    start_time=1,
-    contribution_deadline=2100,
-    final_deadline=3000,
-    worker_stake=0,
-)
 
 
 @define(eq=False)
@@ -129,14 +99,8 @@ class FakePool:
 class FakeChain:
     """What hub and block watch say; a block comes every tenth of a second."""
 
-    task: OnchainTask = field(
-        factory=lambda: OnchainTask(
-            TaskStatus.ACTIVE, ZERO_HASH, 0, 2100, 0, 3000, ZERO_HASH, 0, 0, (), b""
-        )
-    )
-    contribution: Contribution = field(
-        factory=lambda: Contribution(ContributionStatus.UNSET, ZERO_HASH, ZERO_HASH, ZERO_ADDRESS)
-    )
+    task: OnchainTask = field(factory=samples.active)
+    contribution: Contribution = field(factory=samples.uncontributed)
 
     @property
     def latest(self) -> Block:
@@ -152,11 +116,11 @@ class FakeChain:
 
     async def describe(self, task_id: str) -> TaskDescription | None:
         await trio.lowlevel.checkpoint()
-        return DESCRIPTION if task_id == TASK else None
+        return samples.description() if task_id == TASK else None
 
     async def contribute_view(self, task_id: str, worker: str) -> tuple[Any, ...]:
         await trio.lowlevel.checkpoint()
-        return self.task, self.contribution, Account(0, 0)
+        return self.task, self.contribution, Account(5, 0)
 
     def contributed(self) -> None:
         self.contribution = attrs.evolve(
@@ -219,9 +183,8 @@ class World:
             nursery.cancel_scope.cancel()
 
     async def begin(self, replicates: Replicates, task_id: str = TASK) -> None:
-        authorization = Authorization(task_id, WALLET, ZERO_ADDRESS, "0x")
         slot = await self.slots.acquire()
-        await replicates.begin(ReplicateOffer(authorization, None), slot)
+        await replicates.begin(ReplicateOffer(samples.authorization(task_id), None), slot)
 
     def publish(self, action: Action, block: int = 0) -> None:
         self.subscriptions.deliver(Notification(TASK, action, (), block))

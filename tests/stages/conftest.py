@@ -13,71 +13,34 @@ from iexec_worker.chain import commitments
 from iexec_worker.chain.blocks import Block
 from iexec_worker.model import (
     ZERO_ADDRESS,
-    ZERO_HASH,
     Account,
-    Authorization,
     ChainReceipt,
     Contribution,
     ContributionStatus,
-    DealParams,
     OnchainTask,
-    TaskDescription,
     TaskStatus,
 )
 from iexec_worker.stages.conditions import Conditions
 from iexec_worker.stages.task import Folder, Record, Task
 from iexec_worker.telemetry.tree import Node
+from tests import samples
+from tests.samples import TASK, WALLET
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-TASK: Final = "0x" + 64 * "a"
-WALLET: Final = "0x" + 40 * "1"
 DIGEST: Final = "0x" + 64 * "d"
 RESULT: Final = commitments.result_hash(TASK, DIGEST)
 SEAL: Final = commitments.result_seal(WALLET, TASK, DIGEST)
-
-DESCRIPTION: Final = TaskDescription(
-    chain_task_id=TASK,
-    deal_id=ZERO_HASH,
-    index=0,
-    app_address=ZERO_ADDRESS,
-    app_type="DOCKER",
-    app_uri="app:1",
-    app_enclave="",
-    dataset_address=ZERO_ADDRESS,
-    dataset_name="",
-    dataset_uri="",
-    dataset_checksum=ZERO_HASH,
-    requester=ZERO_ADDRESS,
-    beneficiary=ZERO_ADDRESS,
-    callback=ZERO_ADDRESS,
-    params=DealParams(storage_provider="ipfs"),
-    tag=ZERO_HASH,
-    trust=1,
-    time_reference=300,
-    bot_first=0,
-    bot_size=1,
-    start_time=1,
-    contribution_deadline=2100,
-    final_deadline=3000,
-    worker_stake=5,
-)
 
 
 @define(eq=False)
 class FakeChain:
     """Hub, block watch and writer of transactions at once. *calls* are the labels sent."""
 
-    task: OnchainTask = field(
-        factory=lambda: OnchainTask(
-            TaskStatus.ACTIVE, ZERO_HASH, 0, 2100, 0, 3000, ZERO_HASH, 0, 0, (), b""
-        )
-    )
-    contribution: Contribution = field(
-        factory=lambda: Contribution(ContributionStatus.UNSET, ZERO_HASH, ZERO_HASH, ZERO_ADDRESS)
-    )
+    task: OnchainTask = field(factory=samples.active)
+    contribution: Contribution = field(factory=samples.uncontributed)
     stake: int = 5
     head: int = 100
     calls: list[str] = field(factory=list)
@@ -175,7 +138,7 @@ def task(tmp_path: Path) -> Task:
     async def save() -> None:
         await trio.lowlevel.checkpoint()
 
-    record = Record(Authorization(TASK, WALLET, ZERO_ADDRESS, "0x"))
+    record = Record(samples.authorization())
     task = Task(record, Folder(tmp_path / TASK), Node(TASK), save)
-    task.describe_as(DESCRIPTION)
+    task.describe_as(samples.description())
     return task

@@ -16,7 +16,8 @@ from iexec_worker.stages.compute import Compute
 from iexec_worker.stages.developer_log import DeveloperLog
 from iexec_worker.telemetry.durations import Durations
 from iexec_worker.wire import Cause
-from tests.stages.conftest import TASK, WALLET, FakePostCompute
+from tests.samples import TASK, WALLET
+from tests.stages.conftest import FakePostCompute
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, MutableMapping

@@ -11,7 +11,8 @@ from iexec_worker.model import ComputedFile
 from iexec_worker.stages.contribute import Contribute
 from iexec_worker.stages.sending import Sending
 from iexec_worker.wire import Cause
-from tests.stages.conftest import DIGEST, WALLET
+from tests.samples import WALLET
+from tests.stages.conftest import DIGEST
 
 if TYPE_CHECKING:
     from iexec_worker.model import ChainReceipt

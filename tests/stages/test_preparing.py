@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 import trio
 from attrs import define, field
@@ -25,7 +24,8 @@ from iexec_worker.stages.fallback import Fallback
 from iexec_worker.stages.post_compute import PostCompute
 from iexec_worker.stages.start import Start
 from iexec_worker.wire import Cause
-from tests.stages.conftest import DESCRIPTION, FakePostCompute
+from tests.samples import description
+from tests.stages.conftest import FakePostCompute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,9 +102,9 @@ async def test_a_standard_task_cannot_have_its_result_encrypted(
 
     monkeypatch.setattr(type(conditions), "authorized", authorized)
     await Start(conditions)(task)
-    task.describe_as(attrs.evolve(DESCRIPTION, params=DealParams(result_encryption=True)))
+    task.describe_as(description(params=DealParams(result_encryption=True)))
     assert await cause(Start(conditions), task) is Cause.TASK_DESCRIPTION_INVALID
-    task.describe_as(attrs.evolve(DESCRIPTION, tag="0x" + 63 * "0" + "3"))
+    task.describe_as(description(tag="0x" + 63 * "0" + "3"))
     assert await cause(Start(conditions), task) is Cause.TEE_NOT_SUPPORTED
 
 
@@ -131,7 +131,7 @@ async def test_an_image_that_cannot_be_had_leaves_the_error_as_result(
 
 
 async def test_an_app_of_another_type_is_refused(conditions: Conditions, task: Task) -> None:
-    task.describe_as(attrs.evolve(DESCRIPTION, app_type="WASM"))
+    task.describe_as(description(app_type="WASM"))
     stage = download_app(conditions, FakeImages(local="sha256:1"))
     assert await cause(stage, task) is Cause.APP_IMAGE_DOWNLOAD_FAILED
 
@@ -152,7 +152,7 @@ async def test_an_error_result_that_cannot_be_made_is_an_unknown_issue(
 
 
 async def test_a_callback_has_no_error_result(conditions: Conditions, task: Task) -> None:
-    task.describe_as(attrs.evolve(DESCRIPTION, callback=ADDRESS))
+    task.describe_as(description(callback=ADDRESS))
     stage = download_app(conditions, FakeImages(PullFailed("no")))
     assert await cause(stage, task) is Cause.POST_COMPUTE_FAILED_UNKNOWN_ISSUE
 
@@ -178,9 +178,7 @@ async def test_data_that_cannot_be_had_has_its_cause_and_an_error_result(
     conditions: Conditions, task: Task, inputs: FakeInputs, expected: Cause
 ) -> None:
     params = DealParams(input_files=("http://a/1",))
-    task.describe_as(
-        attrs.evolve(DESCRIPTION, dataset_address=ADDRESS, dataset_uri="http://d", params=params)
-    )
+    task.describe_as(description(dataset_address=ADDRESS, dataset_uri="http://d", params=params))
     assert await cause(download_data(conditions, inputs), task) is expected
     assert (task.folder.iexec_out / "error.txt").read_text() == (
         "[IEXEC] Error occurred while computing the task "

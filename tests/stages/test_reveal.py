@@ -13,7 +13,8 @@ from iexec_worker.model import ZERO_HASH, ComputedFile, ContributionStatus
 from iexec_worker.stages.reveal import Reveal
 from iexec_worker.stages.sending import Sending
 from iexec_worker.wire import Cause
-from tests.stages.conftest import DIGEST, WALLET, FakeChain, now
+from tests.samples import WALLET
+from tests.stages.conftest import DIGEST, FakeChain, now
 
 if TYPE_CHECKING:
     from iexec_worker.stages.conditions import Conditions

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 import trio
 from attrs import define, field
@@ -13,7 +12,8 @@ from iexec_worker.errors import Rejected, StageFailed, Unauthorized, Unavailable
 from iexec_worker.model import ComputedFile, DealParams
 from iexec_worker.stages.upload import TRIES, Upload
 from iexec_worker.wire import Cause
-from tests.stages.conftest import DESCRIPTION, DIGEST
+from tests.samples import description
+from tests.stages.conftest import DIGEST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +96,7 @@ async def test_what_is_stored_is_not_uploaded_again(
 
 async def test_a_deal_may_name_its_proxy(upload: Upload, asked: list[str], task: Task) -> None:
     params = DealParams(storage_provider="ipfs", storage_proxy="http://own")
-    task.describe_as(attrs.evolve(DESCRIPTION, params=params))
+    task.describe_as(description(params=params))
     await upload(task)
     assert asked == ["http://own"]
 
@@ -104,14 +104,14 @@ async def test_a_deal_may_name_its_proxy(upload: Upload, asked: list[str], task:
 async def test_another_storage_uploads_and_has_no_link(
     upload: Upload, proxy: FakeProxy, task: Task
 ) -> None:
-    task.describe_as(attrs.evolve(DESCRIPTION, params=DealParams()))
+    task.describe_as(description(params=DealParams()))
     with pytest.raises(StageFailed, match="'none'") as caught:
         await upload(task)
     assert (caught.value.cause, proxy.uploads) == (Cause.RESULT_LINK_MISSING, 1)
 
 
 async def test_a_callback_uploads_nothing(upload: Upload, asked: list[str], task: Task) -> None:
-    task.describe_as(attrs.evolve(DESCRIPTION, callback="0x" + 40 * "e"))
+    task.describe_as(description(callback="0x" + 40 * "e"))
     task.record.computed = ComputedFile(callback_data="0xda7a", result_digest=DIGEST)
     details = await upload(task)
     assert (details.chain_callback_data, asked) == ("0xda7a", [])
