@@ -85,6 +85,10 @@ class ServiceReturnedError(WorkerError):
     """Raised when a permanent service returned although nobody cancelled it."""
 
 
+class Interrupted(WorkerError):
+    """Raised when one life of a service was cut from outside: `Node.interrupt`."""
+
+
 @define
 class _Failures:
     """The failures that still count: those since the last *period* of health."""
@@ -169,7 +173,7 @@ async def supervise(
             node.enter(State.STARTING)
             began = trio.current_time()
             try:
-                await service(task_status=ready)
+                await _live(service, node, ready)
                 if policy.restart is not Restart.PERMANENT:
                     return
                 raise ServiceReturnedError(f"{node.name} returned although nobody cancelled it")  # noqa: TRY301 - handled like any failure
@@ -189,6 +193,14 @@ async def supervise(
             await _pause(node, policy.backoff.delay(failures.in_a_row))
     finally:
         node.enter(State.STOPPED)
+
+
+async def _live(service: Service, node: Node, ready: _Ready) -> None:
+    """Run *service* once; raises `Interrupted` when somebody cut it short through *node*."""
+    with trio.CancelScope() as scope, node.living(scope):
+        await service(task_status=ready)
+    if scope.cancelled_caught:
+        raise Interrupted("interrupted")
 
 
 def _record(node: Node, error: Exception) -> None:

@@ -123,6 +123,81 @@ async def test_a_period_of_health_fills_the_budget_again(autojump_clock: object)
     assert service.starts[4] - service.starts[3] <= 61 + QUICK.first
 
 
+async def test_an_interrupted_service_is_started_again_like_one_that_failed(
+    autojump_clock: object,
+) -> None:
+    service, node = Scripted(), Node("part")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(supervise, service, node, Policy(backoff=QUICK))
+        assert node.interrupt()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (node.state, node.last_error) == (State.BACKOFF, "interrupted")
+        assert not node.interruptible
+        await trio.sleep(10)
+        assert (len(service.starts), node.restarts, node.state) == (2, 1, State.RUNNING)
+        nursery.cancel_scope.cancel()
+    assert not node.interrupt()
+
+
+async def test_interrupts_are_counted_as_failures(autojump_clock: object) -> None:
+    service, node = Scripted(), Node("part")
+
+    async def nag() -> None:
+        async for _ in every(5):
+            node.interrupt()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(nag)
+        with pytest.raises(Escalated, match=r"4 times .*interrupted"):
+            await supervise(service, node, Policy(backoff=QUICK))
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_service_that_is_interrupted_before_it_is_ready_gets_ready_later(
+    autojump_clock: object,
+) -> None:
+    ready = trio.Event()
+
+    async def service(*, task_status: trio.TaskStatus[str]) -> None:
+        await ready.wait()
+        task_status.started("ready")
+        await trio.sleep_forever()
+
+    node = Node("part")
+
+    async def disturb() -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        assert node.interrupt()
+        await trio.sleep(5)
+        ready.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(disturb)
+        assert await nursery.start(supervise, service, node, FOREVER) == "ready"
+        assert node.restarts == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_interrupt_takes_what_is_below_along(autojump_clock: object) -> None:
+    below: list[Node] = []
+
+    async def above(*, task_status: trio.TaskStatus[None]) -> None:
+        with node.child("below") as child:
+            below.append(child)
+            task_status.started()
+            await supervise(Scripted(), child, FOREVER)
+
+    node = Node("above")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(supervise, above, node, FOREVER)
+        await trio.testing.wait_all_tasks_blocked()
+        node.interrupt()
+        await trio.sleep(5)
+        assert [child.state for child in below] == [State.STOPPED, State.RUNNING]
+        assert [child.restarts for child in below] == [0, 0]
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_fatal_error_is_not_tried_again(autojump_clock: object) -> None:
     service = Scripted((1, Fatal("no wallet")))
     with pytest.raises(Fatal, match="no wallet"):

@@ -12,6 +12,8 @@ from attrs import define, field
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import trio
+
 
 class State(enum.StrEnum):
     """Where a part of the tree is in its life."""
@@ -38,6 +40,34 @@ class Node:
     last_error: str = ""
     doing: str = ""
     children: dict[str, Node] = field(factory=dict)
+    #: What cancels the life that runs now; its supervisor's. None between lives and at the end.
+    _life: trio.CancelScope | None = field(init=False, default=None, repr=False)
+
+    @property
+    def interruptible(self) -> bool:
+        """True while the part runs under a supervisor who would start it again."""
+        return self._life is not None
+
+    def interrupt(self) -> bool:
+        """
+        Cut the life that runs now, from any task of the same Trio run; False when there is none.
+
+        For its supervisor that is a failure like any other: counted, logged, answered by the
+        policy. Everything below the node ends first, cleanly.
+        """
+        if self._life is None:
+            return False
+        self._life.cancel()
+        return True
+
+    @contextmanager
+    def living(self, scope: trio.CancelScope) -> Iterator[None]:
+        """Be interruptible through *scope* for as long as the block runs."""
+        self._life = scope
+        try:
+            yield
+        finally:
+            self._life = None
 
     def enter(self, state: State) -> None:
         """Change to *state*; the clock of *since* starts again."""
