@@ -15,6 +15,7 @@ from hypercorn.trio import serve
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
+    from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
     from quart_trio import QuartTrio
 
 
@@ -75,7 +76,30 @@ async def _serve(
     task_status: trio.TaskStatus[list[str]],
 ) -> None:
     with scope:
-        await serve(app, config, shutdown_trigger=stopped.wait, task_status=task_status)
+        await serve(_Whole(app), config, shutdown_trigger=stopped.wait, task_status=task_status)
+
+
+@frozen
+class _Whole:
+    """
+    *app* with sends that are not cancelled.
+
+    What Hypercorn does at the end of an answer tells the application that the request is over, and
+    Quart then cancels the very send that this is part of: the connection would not be watched any
+    more, so that it stayed for ever when idle, and a stop waited for it. Sends end by themselves:
+    Hypercorn shields the writing, and the kernel bounds it.
+    """
+
+    app: QuartTrio
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        async def whole(message: ASGISendEvent) -> None:
+            with trio.CancelScope(shield=True):
+                await send(message)
+
+        await self.app(scope, receive, whole)
 
 
 def _listen(bind: str, port: int, limits: Limits) -> socket.socket:

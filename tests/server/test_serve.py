@@ -102,13 +102,33 @@ async def test_no_signal_handler_is_installed(worker: Worker) -> None:
     assert during == before
 
 
-async def test_an_idle_connection_does_not_hold_up_a_stop(worker: Worker) -> None:
+async def used(url: str) -> trio.SocketStream:
+    """A connection on which a request has been answered."""
+    stream = await connect(url)
+    await stream.send_all(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await stream.receive_some()).startswith(b"HTTP/1.1 200 ")
+    await wait_all_tasks_blocked()
+    return stream
+
+
+async def test_idle_connections_do_not_hold_up_a_stop(worker: Worker) -> None:
     with trio.fail_after(1):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(partial(run, make_app(worker.view()), **LOCAL))
-            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
-                await client.get("/version")
-                nursery.cancel_scope.cancel()
+            fresh, kept = await connect(url), await used(url)
+            nursery.cancel_scope.cancel()
+        await fresh.aclose()
+        await kept.aclose()
+
+
+async def test_a_connection_that_was_used_is_closed_when_it_stays_idle(
+    worker: Worker, nursery: trio.Nursery
+) -> None:
+    limits = Limits(keep_alive=0.05)
+    url = await nursery.start(partial(run, make_app(worker.view()), **LOCAL, limits=limits))
+    with trio.fail_after(2):
+        async with await used(url) as stream:
+            await read_all(stream)
 
 
 def slow_app(entered: trio.Event, leave: trio.Event) -> QuartTrio:
