@@ -134,7 +134,12 @@ def shares_io_with_the_pool(module: Module) -> set[str]:
     if module.part != "devpool":
         return set()
     shared = {name for name in module.imports() if part_of(name) != "devpool"}
-    return {name for name in shared if MODULES[name].waits()}
+    return {name for name in shared if any(MODULES[part].waits() for part in handed_on(name))}
+
+
+def handed_on(name: str) -> set[str]:
+    """Module *name* and, if it is a package, those of its own that it hands on."""
+    return {name, *(part for part in MODULES[name].imports() if part.startswith(f"{name}."))}
 
 
 def reads_the_process(module: Module) -> set[str]:

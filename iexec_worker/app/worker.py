@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import httpx
 import structlog
 import trio
@@ -18,8 +20,9 @@ from iexec_worker.app.machine import worker_model
 from iexec_worker.app.readiness import Readiness
 from iexec_worker.app.watches import EngineWatch, count_transactions
 from iexec_worker.chain.wallet import Wallet
-from iexec_worker.errors import Fatal
+from iexec_worker.errors import Fatal, Rejected, SessionLost, Transient, Unauthorized
 from iexec_worker.membership import join, membership
+from iexec_worker.membership.attendance import TermsChanged
 from iexec_worker.replicates.slots import Slots
 from iexec_worker.server import serve
 from iexec_worker.server.app import make_app
@@ -28,9 +31,11 @@ from iexec_worker.supervise import (
     FOREVER,
     Escalated,
     Intensity,
+    Interrupted,
     Policy,
     Restart,
     describe,
+    ends_in_time,
     supervise,
 )
 from iexec_worker.telemetry import logs
@@ -110,7 +115,8 @@ class Root:
         ):
             own = self._own = self._identity(engine)
             self._ready = Readiness(own.engine, own.disk, self.draining)
-            async with trio.open_nursery() as nursery:
+            give_up = partial(os._exit, os.EX_SOFTWARE)
+            async with ends_in_time(self.node, ENDING_LIMIT, give_up) as nursery:
                 stop = nursery.cancel_scope.cancel
                 await nursery.start(signals.run, partial(self._drain, stop), stop)
                 nursery.start_soon(supervise, own.engine.run, engine, FOREVER)
@@ -118,8 +124,7 @@ class Root:
                 log.info("serving", url=url)
                 self.node.enter(State.RUNNING)
                 task_status.started(url)
-                await supervise(self._member(member), member, MEMBER)
-                nursery.cancel_scope.cancel()
+                await supervise(self._member(member), member, self._member_policy)
 
     def _identity(self, engine: Node) -> Identity:
         config = self.config.worker
@@ -150,6 +155,11 @@ class Root:
     def _policy(self) -> Policy:
         settings = self.config.supervision
         return Policy(intensity=Intensity(settings.restarts, settings.period))
+
+    @property
+    def _member_policy(self) -> Policy:
+        """Pool and node may be away, or change: for ever again. What a bug does is counted."""
+        return attrs.evolve(self._policy, restart=Restart.TRANSIENT, borne=PASSING)
 
     def _server(self) -> Any:  # noqa: ANN401 - a Service
         view = View(
@@ -218,9 +228,11 @@ class Root:
         self._ready.attendance = attendance
 
 
-#: Pool, config server and node may be away when the worker starts, or change: for ever again.
-#: It returns when it was drained.
-MEMBER = Policy(Restart.TRANSIENT, FOREVER.intensity)
+#: What a membership fails with when the world around it is not as it should be.
+PASSING: Final = (Transient, Unauthorized, Rejected, SessionLost, TermsChanged, Interrupted)
+
+#: Seconds that everything has to end, stopped containers included. What takes longer never ends.
+ENDING_LIMIT: Final = 45.0
 
 
 async def check_chain(chain: Chain, terms: Terms) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import trio
 
 from iexec_worker.membership.attendance import Attendance, TermsChanged
 from iexec_worker.replicates.group import Replicates
-from iexec_worker.supervise import FOREVER, Policy, Restart, supervise
+from iexec_worker.supervise import FOREVER, Restart, supervise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,12 +19,10 @@ if TYPE_CHECKING:
     from iexec_worker.telemetry.tree import Node
 
 #: A session is made again for ever; only other terms are for the level above.
-SESSION: Final = Policy(
-    Restart.PERMANENT, FOREVER.intensity, through=(*FOREVER.through, TermsChanged)
-)
+SESSION: Final = attrs.evolve(FOREVER, through=(*FOREVER.through, TermsChanged))
 
 #: The engine may be away when the worker starts; once swept, it is done.
-SWEEP: Final = Policy(Restart.TRANSIENT, FOREVER.intensity)
+SWEEP: Final = attrs.evolve(FOREVER, restart=Restart.TRANSIENT)
 
 
 async def run(

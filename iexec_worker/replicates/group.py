@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import structlog
 from attrs import define, field
 
@@ -12,7 +13,7 @@ from iexec_worker.replicates.replicate import Replicate, Surroundings
 from iexec_worker.replicates.steps import WAITING
 from iexec_worker.replicates.table import COMPUTING
 from iexec_worker.stages.task import Record, Task
-from iexec_worker.supervise import FOREVER, Policy, Restart, supervise
+from iexec_worker.supervise import FOREVER, Restart, supervise
 from iexec_worker.telemetry.tree import Node
 from iexec_worker.wire import Action
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: A replicate that ends is done; one that fails goes on from its record, until its deadline.
-POLICY = Policy(Restart.TRANSIENT, FOREVER.intensity)
+POLICY = attrs.evolve(FOREVER, restart=Restart.TRANSIENT)
 
 
 @define(eq=False)

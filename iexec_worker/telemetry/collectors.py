@@ -54,7 +54,7 @@ def _figures(stats: Stats) -> dict[str, float]:
 
 class TreeCollector(Collector):
     """
-    The supervision tree: which parts are up, how often they were restarted.
+    The supervision tree: the state of its parts, since when, how often they were restarted.
 
     Replicates are counted, not named: a series for every task ever seen would never end.
     """
@@ -71,15 +71,26 @@ class TreeCollector(Collector):
             "Restarts by the part's supervisor",
             labels=["component"],
         )
+        states = GaugeMetricFamily(
+            "iexec_worker_component_state",
+            "1 for the state that the part is in",
+            labels=["component", "state"],
+        )
+        since = GaugeMetricFamily(
+            "iexec_worker_component_since_timestamp_seconds",
+            "When the part came to its state, seconds since the epoch",
+            labels=["component"],
+        )
         replicates = 0
         for path, node in self._root.walk():
             if "/0x" not in path:
                 up.add_metric([path], node.state is State.RUNNING)
+                states.add_metric([path, node.state.value], 1)
+                since.add_metric([path], node.since)
                 restarts.add_metric([path], node.restarts)
             elif node.name.startswith("0x"):
                 replicates += 1
-        yield up
-        yield restarts
+        yield from (up, states, since, restarts)
         yield GaugeMetricFamily(
             "iexec_worker_replicates", "Replicates being worked on or waited for", replicates
         )

@@ -109,7 +109,7 @@ def test_the_tree_is_read_when_asked(metrics: Metrics, root: Node) -> None:
     with root.child("membership") as membership, membership.child("link") as link:
         membership.enter(State.RUNNING)
         link.enter(State.BACKOFF)
-        link.restarts = 2
+        link.restarts, link.since = 2, 5
         written = lines(metrics)
     after = lines(metrics)
 
@@ -117,6 +117,9 @@ def test_the_tree_is_read_when_asked(metrics: Metrics, root: Node) -> None:
     assert 'iexec_worker_component_up{component="root/membership"} 1.0' in written
     assert 'iexec_worker_component_up{component="root/membership/link"} 0.0' in written
     assert 'iexec_worker_component_restarts_total{component="root/membership/link"} 2.0' in written
+    link_labels = 'component="root/membership/link"'
+    assert f'iexec_worker_component_state{{{link_labels},state="backoff"}} 1.0' in written
+    assert f"iexec_worker_component_since_timestamp_seconds{{{link_labels}}} 5.0" in written
     assert "membership" not in "\n".join(after)
 
 

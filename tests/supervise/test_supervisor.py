@@ -23,31 +23,12 @@ from iexec_worker.supervise import (
     supervise,
 )
 from iexec_worker.telemetry.tree import Node, State
+from tests.supervise.conftest import QUICK, Scripted
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
 pytestmark = pytest.mark.logs_errors
-
-QUICK = Backoff(first=0.5, limit=8)
-
-
-class Scripted:
-    """A service that ends each of its lives as told: an error after some seconds, or a return."""
-
-    def __init__(self, *lives: tuple[float, Exception | None]) -> None:
-        self.lives = list(lives)
-        self.starts: list[float] = []
-
-    async def __call__(self, *, task_status: trio.TaskStatus[str]) -> None:
-        self.starts.append(trio.current_time())
-        task_status.started("ready")
-        if len(self.starts) > len(self.lives):
-            await trio.sleep_forever()
-        seconds, error = self.lives[len(self.starts) - 1]
-        await trio.sleep(seconds)
-        if error is not None:
-            raise error
 
 
 async def test_a_permanent_service_that_fails_is_started_again(autojump_clock: object) -> None:
@@ -273,35 +254,3 @@ def _lives_until_escalation(gaps: list[int], restarts: int, period: float) -> in
         if len(window) > restarts:
             return number
     return None
-
-
-async def test_every_does_not_drift_and_makes_no_missed_ticks_up(autojump_clock: object) -> None:
-    ticks, start = [], trio.current_time()
-    async for _ in every(10):
-        ticks.append(trio.current_time() - start)
-        await trio.sleep({1: 4, 2: 25}.get(len(ticks), 0))
-        if len(ticks) == 5:
-            break
-    assert ticks == [0, 10, 35, 45, 55]
-
-
-def test_the_tree_is_plain_data() -> None:
-    root = Node("worker")
-    with root.child("server") as server:
-        server.enter(State.RUNNING)
-        server.doing = "serving"
-        assert [path for path, _ in root.walk()] == ["worker", "worker/server"]
-        child = root.snapshot()["children"][0]
-        assert (child["name"], child["state"], child["doing"]) == ("server", "running", "serving")
-    assert root.snapshot()["children"] == []
-
-
-def test_a_successor_of_the_same_name_is_not_removed() -> None:
-    root = Node("worker")
-    with root.child("link"):
-        pass
-    first = root.child("link")
-    first.__enter__()
-    with root.child("link") as second:
-        first.__exit__(None, None, None)
-        assert root.children["link"] is second
