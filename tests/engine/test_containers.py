@@ -220,13 +220,13 @@ async def test_the_time_limit_goes_on_where_a_worker_comes_back(
     containers: Containers, spec: Spec
 ) -> None:
     async with containers.running(spec("sleep", "60")) as container:
-        with trio.move_on_after(1):
-            await containers.wait(container, limit=1.5)
-        came_back = trio.current_time()
-        end = await containers.wait(container, limit=1.5)
+        with trio.move_on_after(2.5):
+            await containers.wait(container, limit=3)
+        end = await containers.wait(container, limit=3)
 
     assert end.timed_out
-    assert trio.current_time() - came_back < 1.4
+    # Counted anew it would be 5.5 s at the least.
+    assert end.duration < 5000
 
 
 async def test_containers_are_listed_by_all_their_labels(
