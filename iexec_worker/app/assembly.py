@@ -51,13 +51,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import httpx
-    import trio
 
     from iexec_worker.app.clients import Clients
     from iexec_worker.app.disk import Disk
     from iexec_worker.app.watches import EngineWatch
     from iexec_worker.chain.wallet import Wallet
     from iexec_worker.config import Config
+    from iexec_worker.membership.ending import Ending
     from iexec_worker.membership.join import Terms
     from iexec_worker.model import WorkerModel
     from iexec_worker.replicates.slots import Slots
@@ -76,7 +76,7 @@ class Identity:
     durations: Durations
     metrics: Metrics
     slots: Slots
-    draining: trio.Event
+    ending: Ending
     engine: EngineWatch
     disk: Disk
 
@@ -157,12 +157,12 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
             chain.hub,
             chain.blocks,
             chain.rules,
-            own.draining,
+            own.ending.draining,
             lambda: own.engine.trouble or own.disk.trouble,
         ),
         leftovers=Leftovers(config.worker.tasks_dir, Containers(own.clients.engine), address),
         lost_after=config.scheduler.lost_after,
-        drain_timeout=config.supervision.drain_timeout,
+        ending=own.ending,
         observe_ping=own.metrics.ping_duration.observe,
     )
 
@@ -207,6 +207,7 @@ def _stages(
             config.worker.name,
             address,
             config.worker.gpu_enabled,
+            own.ending.leaves_running,
         ),
         Action.PLEASE_CONTRIBUTE: Contribute(conditions, chain.hub, sending, address),
         Action.PLEASE_REVEAL: Reveal(

@@ -23,6 +23,7 @@ from iexec_worker.chain.wallet import Wallet
 from iexec_worker.errors import Fatal, Rejected, SessionLost, Transient, Unauthorized
 from iexec_worker.membership import join, membership
 from iexec_worker.membership.attendance import TermsChanged
+from iexec_worker.membership.ending import Ending
 from iexec_worker.replicates.slots import Slots
 from iexec_worker.server import serve
 from iexec_worker.server.app import make_app
@@ -36,6 +37,7 @@ from iexec_worker.supervise import (
     Restart,
     describe,
     ends_in_time,
+    ends_within,
     supervise,
 )
 from iexec_worker.telemetry import logs
@@ -45,8 +47,6 @@ from iexec_worker.telemetry.tree import Node, State
 from iexec_worker.telemetry.version import FULL_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from iexec_worker.app.assembly import Chain
     from iexec_worker.config import Config
     from iexec_worker.membership.attendance import Attendance
@@ -60,11 +60,14 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 async def run(
     config: Config,
     log_format: str,
+    node: Node,
     *,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
     Be a worker until drained or stopped; started with the URL of its HTTP server.
+
+    *node* becomes the root of the tree.
 
     Raises `Fatal` for what only a person can mend, `Escalated` when a part fails too often.
     """
@@ -74,7 +77,7 @@ async def run(
     )
     log.info("worker starts", version=FULL_VERSION, name=config.worker.name, wallet=wallet.address)
     async with open_clients(config) as clients:
-        root = Root(config, wallet, clients, redactor)
+        root = Root(config, wallet, clients, redactor, node)
         try:
             await root.run(task_status=task_status)
         except* (Fatal, Escalated) as group:
@@ -100,11 +103,15 @@ class Root:
     clients: Clients
     redactor: Redactor
     node: Node = field(factory=lambda: Node("worker"))
-    draining: trio.Event = field(factory=trio.Event)
+    ending: Ending = field(init=False)
     _own: Identity = field(init=False)
     _ready: Readiness = field(init=False)
     #: While there are replicates, so that a drain is the membership's to end.
     _holding: bool = field(init=False, default=False)
+
+    @ending.default
+    def _in_the_operators_time(self) -> Ending:
+        return Ending(self.config.supervision.drain_timeout)
 
     async def run(self, *, task_status: trio.TaskStatus[str]) -> None:
         """Run all parts; ends when the membership has been drained."""
@@ -114,11 +121,14 @@ class Root:
             self.node.child("member") as member,
         ):
             own = self._own = self._identity(engine)
-            self._ready = Readiness(own.engine, own.disk, self.draining)
+            self._ready = Readiness(own.engine, own.disk, self.ending.draining)
             give_up = partial(os._exit, os.EX_SOFTWARE)
-            async with ends_in_time(self.node, ENDING_LIMIT, give_up) as nursery:
-                stop = nursery.cancel_scope.cancel
-                await nursery.start(signals.run, partial(self._drain, stop), stop)
+            async with (
+                ends_within(self.node, STOP_LIMIT, give_up, since=self.ending.stopping),
+                ends_in_time(self.node, ENDING_LIMIT, give_up) as nursery,
+            ):
+                await nursery.start(signals.run, self.ending)
+                nursery.start_soon(self._leave, nursery.cancel_scope)
                 nursery.start_soon(supervise, own.engine.run, engine, FOREVER)
                 url = await nursery.start(supervise, self._server(), server, self._policy)
                 log.info("serving", url=url)
@@ -140,16 +150,16 @@ class Root:
             durations,
             metrics,
             slots,
-            self.draining,
+            self.ending,
             EngineWatch(self.clients.engine, engine, config.gpu_enabled),
             Disk(config.tasks_dir, config.min_free_disk),
         )
 
-    def _drain(self, stop: Callable[[], None]) -> None:
-        """Take no new work, and end with the work at hand: at once when there is none."""
-        self.draining.set()
+    async def _leave(self, tree: trio.CancelScope) -> None:
+        """End at once when there is no work at hand; a membership that has some ends itself."""
+        await self.ending.draining.wait()
         if not self._holding:
-            stop()
+            tree.cancel()
 
     @property
     def _policy(self) -> Policy:
@@ -175,7 +185,7 @@ class Root:
 
     def _member(self, node: Node) -> Any:  # noqa: ANN401 - a Service
         async def one(*, task_status: trio.TaskStatus[None]) -> None:
-            if self.draining.is_set():
+            if self.ending.draining.is_set():
                 return
             node.doing = f"asking the scheduler at {self.config.scheduler.url}"
             terms = await join.ask(
@@ -230,6 +240,9 @@ class Root:
 
 #: What a membership fails with when the world around it is not as it should be.
 PASSING: Final = (Transient, Unauthorized, Rejected, SessionLost, TermsChanged, Interrupted)
+
+#: Seconds from SIGINT, or a second SIGTERM, to the end: containers are stopped within two.
+STOP_LIMIT: Final = 4.0
 
 #: Seconds that everything has to end, stopped containers included. What takes longer never ends.
 ENDING_LIMIT: Final = 45.0

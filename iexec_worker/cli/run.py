@@ -14,5 +14,6 @@ def command() -> None:
     import trio
 
     from iexec_worker.app.worker import run
+    from iexec_worker.telemetry.tree import Node
 
-    trio.run(run, config, log_format(config))
+    trio.run(run, config, log_format(config), Node("worker"))

@@ -55,19 +55,25 @@ class Containers:
             yield await self.start(spec)
 
     @asynccontextmanager
-    async def held(self, name: str) -> AsyncIterator[None]:
+    async def held(
+        self, name: str, *, keep: Callable[[], bool] = lambda: False
+    ) -> AsyncIterator[None]:
         """
         Stop and remove the container *name* when the block ends, however it does.
 
         It need not exist, so that a start that was cancelled half-way leaves nothing either. The
-        removal is shielded, and given up after `CLEANUP_LIMIT`.
+        removal is shielded, and given up after `CLEANUP_LIMIT`. When *keep* says so in the end, a
+        container that has started is left as it is.
         """
         try:
             yield
         finally:
             with trio.move_on_after(CLEANUP_LIMIT, shield=True) as scope:
                 try:
-                    await self.remove(name)
+                    if keep() and await self._has_started(name):
+                        log.warning("container left running for the next start", container=name)
+                    else:
+                        await self.remove(name)
                 except WorkerError as error:
                     log.warning("container not removed", container=name, reason=str(error))
             if scope.cancelled_caught:
@@ -135,6 +141,10 @@ class Containers:
         """Return the container *name* as it is now, if it is there."""
         inspected = await self.engine.call(partial(_inspect, container=name))
         return read_found(inspected) if inspected else None
+
+    async def _has_started(self, name: str) -> bool:
+        found = await self.find(name)
+        return found is not None and (found.running or found.state == "exited")
 
     async def list_ours(self, labels: Mapping[str, str]) -> tuple[FoundContainer, ...]:
         """Return all containers, stopped ones too, that bear all of *labels*."""

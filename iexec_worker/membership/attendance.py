@@ -64,13 +64,18 @@ class Attendance:
             self.trouble = describe(error)
             raise
 
+    @property
+    def _ending(self) -> bool:
+        """What is still to do is done under the terms that we have."""
+        return self.member.ending.draining.is_set()
+
     async def _join(self) -> None:
         self.node.doing = "joining the pool"
         # Before the terms: a configuration that changes while we join shows at the next ping.
         self._ping_id = await self.member.session.ping()
         terms = await self.member.ask_terms()
         self._outdated = terms != self.member.terms
-        if self._outdated and not self.replicates.computing:
+        if self._outdated and not self.replicates.computing and not self._ending:
             raise TermsChanged("the pool's configuration has changed: starting over with it")
         await self.member.session.register(self.member.model)
 
@@ -81,7 +86,7 @@ class Attendance:
 
             def alive(ping_id: str) -> None:
                 scope.deadline = trio.current_time() + patience
-                if self._outdated or ping_id != self._ping_id:
+                if (self._outdated or ping_id != self._ping_id) and not self._ending:
                     with suppress(trio.WouldBlock):
                         other_id.send_nowait(None)
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from iexec_worker.janitor.leftovers import Leftovers
+    from iexec_worker.membership.ending import Ending
     from iexec_worker.membership.join import Terms
     from iexec_worker.membership.obstacles import Obstacles
     from iexec_worker.model import WorkerModel
@@ -35,5 +36,5 @@ class Member:
     obstacles: Obstacles
     leftovers: Leftovers
     lost_after: int
-    drain_timeout: float
+    ending: Ending
     observe_ping: Callable[[float], None]

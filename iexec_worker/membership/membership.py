@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
+from iexec_worker.janitor.janitor import Janitor
 from iexec_worker.membership.attendance import Attendance, TermsChanged
+from iexec_worker.membership.parking import Parking
 from iexec_worker.replicates.group import Replicates
-from iexec_worker.supervise import FOREVER, Restart, supervise
+from iexec_worker.supervise import FOREVER, supervise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iexec_worker.membership.member import Member
-    from iexec_worker.supervise import Service
     from iexec_worker.telemetry.tree import Node
 
 #: A session is made again for ever; only other terms are for the level above.
 SESSION: Final = attrs.evolve(FOREVER, through=(*FOREVER.through, TermsChanged))
-
-#: The engine may be away when the worker starts; once swept, it is done.
-SWEEP: Final = attrs.evolve(FOREVER, restart=Restart.TRANSIENT)
 
 
 async def run(
@@ -36,31 +34,32 @@ async def run(
     Keep the membership until drained; *seat* is given what readiness asks.
 
     The end has the order of the nesting: intake stops when draining is set, then the
-    replicates end, or are parked after the drain time-out, and heartbeat and link end last.
+    replicates end, or are parked when patience ends, and heartbeat and link end last.
     """
     with (
         node.child("session") as session,
         node.child("replicates") as replicates,
-        node.child("sweep") as sweep,
+        node.child("janitor") as janitor,
     ):
         async with trio.open_nursery() as services:
             async with trio.open_nursery() as nursery:
                 group = Replicates(member.around, nursery, replicates)
                 await group.resume()
-                await member.leftovers.remove_folders()
-                services.start_soon(supervise, _sweep(member, group), sweep, SWEEP)
+                tidy = Janitor(member.leftovers, group.lives, group.recovered, janitor)
+                services.start_soon(supervise, tidy.run, janitor, FOREVER)
                 attendance = Attendance(member, group, session)
                 seat(attendance)
                 services.start_soon(supervise, attendance.run, session, SESSION)
+                services.start_soon(_park, member, group, nursery.cancel_scope)
                 task_status.started()
-                await member.obstacles.draining.wait()
-                nursery.cancel_scope.deadline = trio.current_time() + member.drain_timeout
+                await member.ending.draining.wait()
+            group.close()
             services.cancel_scope.cancel()
 
 
-def _sweep(member: Member, group: Replicates) -> Service:
-    async def once(*, task_status: trio.TaskStatus[None]) -> None:
-        task_status.started()
-        await member.leftovers.remove_containers(group.lives)
-
-    return once
+async def _park(member: Member, group: Replicates, replicates: trio.CancelScope) -> None:
+    """End the replicates that are left when patience ends; they go on from their journals."""
+    await member.ending.patience_ends()
+    await Parking(member.around.conditions).announce(group.tasks)
+    member.ending.park()
+    replicates.cancel()

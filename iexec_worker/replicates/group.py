@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 import structlog
+import trio
 from attrs import define, field
 
 from iexec_worker.replicates.credibility import PUBLISHED
@@ -18,8 +19,6 @@ from iexec_worker.telemetry.tree import Node
 from iexec_worker.wire import Action
 
 if TYPE_CHECKING:
-    import trio
-
     from iexec_worker.model import Notification, ReplicateOffer
     from iexec_worker.replicates.slots import Slot
 
@@ -41,13 +40,27 @@ class Replicates:
     nursery: trio.Nursery
     node: Node
     _live: dict[str, Replicate] = field(init=False, factory=dict)
+    #: Tasks whose record is being written: they do not live yet, but are not forgotten either.
+    _begun: set[str] = field(init=False, factory=set)
+    _closed: bool = field(init=False, default=False)
+    #: Set once the pool has said which tasks of ours it still wants, and they live.
+    recovered: trio.Event = field(init=False, factory=trio.Event)
 
     def __len__(self) -> int:
         return len(self._live)
 
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks of all replicates that are alive."""
+        return tuple(live.task for live in self._live.values())
+
     def lives(self, task_id: str) -> bool:
-        """True iff a replicate of this task is alive."""
-        return task_id in self._live
+        """True iff a replicate of this task is alive, or about to be."""
+        return task_id in self._live or task_id in self._begun
+
+    def close(self) -> None:
+        """Begin no more: what is offered from now on is written down for the next life."""
+        self._closed = True
 
     async def resume(self) -> None:
         """Bring back what the journal holds."""
@@ -65,7 +78,11 @@ class Replicates:
         record = Record(offer.authorization, offer.sms_url, Action.PLEASE_START)
         log.info("task begins", task=task_id)
         # On disk before anything is told: from here on the task is not forgotten.
-        await self.around.journal.save(record)
+        await self._write_down(record)
+        if self._closed:
+            log.warning("offered when the worker ended: the next life begins it", task=task_id)
+            slot.release()
+            return
         self._spawn(record, slot)
 
     async def recover(self, notifications: tuple[Notification, ...]) -> None:
@@ -76,6 +93,7 @@ class Replicates:
                 self._remind(live, notification)
             elif notification.authorization is not None:
                 await self._rebuild(notification)
+        self.recovered.set()
 
     def _remind(self, live: Replicate, notification: Notification) -> None:
         """
@@ -100,8 +118,17 @@ class Replicates:
         assert notification.authorization is not None
         record = Record(notification.authorization, None, Action.PLEASE_START)
         log.warning("journal lost, starting again", task=notification.chain_task_id)
-        await self.around.journal.save(record)
+        await self._write_down(record)
         self._spawn(record, None)
+
+    async def _write_down(self, record: Record) -> None:
+        """Save the record of a task that does not live yet; who looks for leftovers knows it."""
+        task_id = record.authorization.chain_task_id
+        self._begun.add(task_id)
+        try:
+            await self.around.journal.save(record)
+        finally:
+            self._begun.discard(task_id)
 
     def _spawn(self, record: Record, slot: Slot | None) -> None:
         task_id = record.authorization.chain_task_id

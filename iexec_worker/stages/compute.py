@@ -22,7 +22,7 @@ from iexec_worker.stages.task import Details
 from iexec_worker.wire import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from iexec_worker.engine.containers import Containers
     from iexec_worker.engine.images import Images
@@ -42,7 +42,11 @@ NO_EXIT_CODE = -1
 
 @frozen
 class Compute:
-    """Runs standard apps; *worker_name* and *wallet* mark the containers as ours."""
+    """
+    Runs standard apps; *worker_name* and *wallet* mark the containers as ours.
+
+    *leaves_running* is asked when a run is cut short: True keeps its container for a next life.
+    """
 
     conditions: Conditions
     images: Images
@@ -53,6 +57,7 @@ class Compute:
     worker_name: str
     wallet: str
     gpus: bool
+    leaves_running: Callable[[], bool]
 
     async def __call__(self, task: Task) -> Details:
         await self.conditions.check(task)
@@ -96,7 +101,7 @@ class Compute:
     @asynccontextmanager
     async def _container(self, task: Task, spec: ContainerSpec) -> AsyncIterator[str]:
         """Hold the app's container: the one of an earlier life while it runs, else a new one."""
-        async with self.containers.held(spec.name):
+        async with self.containers.held(spec.name, keep=self.leaves_running):
             found = await self.containers.find(spec.name)
             if found is not None and found.running:
                 log.info("the app still runs", task=task.id, container=found.id)
@@ -121,17 +126,18 @@ class Compute:
         try:
             yield
         finally:
-            with trio.move_on_after(CLEANUP_LIMIT, shield=True) as scope:
-                try:
-                    await take_over(self.containers, spec, task.folder.root)
-                except (WorkerError, OSError) as error:
-                    log.warning(
-                        "files of an app stay closed to us", task=task.id, reason=str(error)
-                    )
-            if scope.cancelled_caught:
-                log.warning(
-                    "files of an app stay closed to us", task=task.id, reason="no time left"
-                )
+            # An app that is left running writes there; the next life does this.
+            if not self.leaves_running():
+                await self._take_over(task, spec)
+
+    async def _take_over(self, task: Task, spec: ContainerSpec) -> None:
+        with trio.move_on_after(CLEANUP_LIMIT, shield=True) as scope:
+            try:
+                await take_over(self.containers, spec, task.folder.root)
+            except (WorkerError, OSError) as error:
+                log.warning("files of an app stay closed to us", task=task.id, reason=str(error))
+        if scope.cancelled_caught:
+            log.warning("files of an app stay closed to us", task=task.id, reason="no time left")
 
     def spec(self, task: Task) -> ContainerSpec:
         """Return the container of a standard app (WORKER.md §9)."""

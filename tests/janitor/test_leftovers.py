@@ -1,8 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
+from attrs import define
 
 from iexec_worker.devpool import images
 from iexec_worker.devpool.images import Recipe
@@ -10,9 +15,12 @@ from iexec_worker.engine import labels
 from iexec_worker.engine.client import Engine
 from iexec_worker.engine.containers import Containers
 from iexec_worker.engine.spec import ContainerSpec
-from iexec_worker.janitor.leftovers import Leftovers
+from iexec_worker.janitor.janitor import PERIOD, Janitor
+from iexec_worker.janitor.leftovers import SET_ASIDE_KEPT, Leftovers
+from iexec_worker.telemetry.tree import Node
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
     from pathlib import Path
 
 IMAGE = "iexec-worker-tests/sleep:1"
@@ -41,15 +49,102 @@ async def test_only_containers_of_ours_that_nobody_knows_are_removed(
         await engine.aclose()
 
 
-async def test_only_folders_of_tasks_without_a_journal_are_removed(tmp_path: Path) -> None:
-    orphan, known, aside = (tmp_path / ("0x" + 64 * c) for c in "abc")
-    other = tmp_path / "not-a-task"
-    link = tmp_path / ("0x" + 64 * "d")
-    for folder in (orphan, known, aside, other):
-        (folder / "output").mkdir(parents=True)
-    (known / "journal.json").touch()
-    (aside / "journal.unreadable").touch()
-    link.symlink_to(other)
-    await Leftovers(tmp_path, Containers(Engine(None)), OURS).remove_folders()
+def nobody(task: str) -> bool:
+    return False
+
+
+@pytest.fixture
+def leftovers(tmp_path: Path) -> Leftovers:
+    return Leftovers(tmp_path, Containers(Engine(None)), OURS)
+
+
+def make(folder: Path, *files: str) -> Path:
+    (folder / "output").mkdir(parents=True)
+    for name in files:
+        (folder / name).touch()
+    return folder
+
+
+async def test_only_folders_of_tasks_that_nobody_knows_are_removed(
+    leftovers: Leftovers, tmp_path: Path
+) -> None:
+    make(tmp_path / OTHER)
+    interrupted = make(tmp_path / ("0x" + 64 * "9" + ".removing"), "journal.json")
+    known = make(tmp_path / ("0x" + 64 * "c"), "journal.json")
+    aside = make(tmp_path / ("0x" + 64 * "d"), "journal.unreadable")
+    living = make(tmp_path / TASK)
+    stranger = make(tmp_path / "not-a-task")
+    file = tmp_path / ("0x" + 64 * "e")
+    file.touch()
+    link = tmp_path / ("0x" + 64 * "f")
+    link.symlink_to(stranger)
+    assert await leftovers.remove_folders(lambda task: task == TASK) == 2
+    assert not interrupted.exists()
     left = sorted(tmp_path.iterdir())  # noqa: ASYNC240 - a handful of names
-    assert left == sorted((known, aside, other, link))
+    assert left == sorted((known, aside, living, stranger, file, link))
+
+
+async def test_a_journal_set_aside_keeps_its_folder_for_as_long_as_a_task_can_last(
+    leftovers: Leftovers, tmp_path: Path
+) -> None:
+    folder = make(tmp_path / OTHER, "journal.unreadable")
+    age = time.time() - SET_ASIDE_KEPT
+    os.utime(folder / "journal.unreadable", (age + 60, age + 60))
+    assert await leftovers.remove_folders(nobody) == 0
+    os.utime(folder / "journal.unreadable", (age - 60, age - 60))
+    assert await leftovers.remove_folders(nobody) == 1
+
+
+async def test_a_task_that_begins_while_its_old_folder_is_removed_has_one_of_its_own(
+    leftovers: Leftovers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = make(tmp_path / OTHER)
+
+    def slowly(folder: Path) -> None:
+        make(old, "journal.json")
+        shutil.rmtree(folder)
+
+    monkeypatch.setattr("iexec_worker.janitor.leftovers.remove", slowly)
+    assert await leftovers.remove_folders(nobody) == 1
+    assert (old / "journal.json").exists()
+
+
+async def test_a_folder_that_cannot_be_removed_is_told_once(
+    leftovers: Leftovers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    log_events: list[MutableMapping[str, Any]],
+) -> None:
+    make(tmp_path / OTHER)
+    monkeypatch.setattr("iexec_worker.janitor.leftovers.remove", lambda folder: None)
+    assert [await leftovers.remove_folders(nobody) for _ in range(3)] == [0, 0, 0]
+    assert [e["event"] for e in log_events if e["log_level"] == "warning"] == [
+        "a folder cannot be removed: remove it by hand"
+    ]
+
+
+@define(eq=False)
+class Counting:
+    looks: int = 0
+
+    async def remove_folders(self, lives: object) -> int:
+        await trio.lowlevel.checkpoint()
+        self.looks += 1
+        return 0
+
+    async def remove_containers(self, lives: object) -> int:
+        await trio.lowlevel.checkpoint()
+        return 0
+
+
+async def test_the_janitor_waits_for_the_pools_word_and_then_comes_every_few_minutes(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    counting, recovered = Counting(), trio.Event()
+    leftovers: Any = counting
+    await nursery.start(Janitor(leftovers, nobody, recovered, Node("janitor")).run)
+    await trio.sleep(1000)
+    assert counting.looks == 0
+    recovered.set()
+    await trio.sleep(2.5 * PERIOD)
+    assert counting.looks == 3

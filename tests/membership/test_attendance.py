@@ -13,6 +13,7 @@ from attrs import define, field
 
 from iexec_worker.errors import SessionLost, Unavailable
 from iexec_worker.membership.attendance import Attendance, TermsChanged
+from iexec_worker.membership.ending import Ending
 from iexec_worker.membership.join import Terms
 from iexec_worker.model import ChainConfig, PoolConfig
 from iexec_worker.replicates.slots import Slots
@@ -48,6 +49,7 @@ class FakeMember:
     found: Terms = TERMS
     model: None = None
     lost_after: int = 3
+    ending: Ending = field(factory=lambda: Ending(60))
 
     async def ask_terms(self) -> Terms:
         await trio.lowlevel.checkpoint()
@@ -123,6 +125,16 @@ async def test_one_ping_without_an_answer_does_not_end_the_session(
         bench.member.session.pings_fail = True
         await trio.sleep(15)
         bench.member.session.pings_fail = False
+        await trio.sleep(100)
+        assert attendance.trouble == ""
+
+
+async def test_a_worker_that_drains_takes_up_no_other_terms(
+    bench: Bench, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with bench.attends() as attendance:
+        bench.member.ending.drain()
+        bench.member.found, bench.member.session.ping_id = OTHERS, "0x2"
         await trio.sleep(100)
         assert attendance.trouble == ""
 

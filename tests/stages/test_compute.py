@@ -20,7 +20,7 @@ from tests.samples import TASK, WALLET
 from tests.stages.conftest import FakePostCompute
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, MutableMapping
+    from collections.abc import AsyncIterator, Callable, MutableMapping
     from typing import BinaryIO
 
     from iexec_worker.engine.spec import ContainerSpec
@@ -51,7 +51,7 @@ class FakeEngine:
         return self.found if name.endswith(TASK) else self.image
 
     @asynccontextmanager
-    async def held(self, name: str) -> AsyncIterator[None]:
+    async def held(self, name: str, *, keep: Callable[[], bool]) -> AsyncIterator[None]:
         self.held_now += 1
         try:
             yield
@@ -98,7 +98,9 @@ def compute(
     edges: Any = engine
     after: Any = post_compute
     log = DeveloperLog(enabled=True)
-    return Compute(conditions, edges, edges, after, durations, log, "w", WALLET, False)
+    return Compute(
+        conditions, edges, edges, after, durations, log, "w", WALLET, False, lambda: False
+    )
 
 
 async def failure(compute: Compute, task: Task) -> StageFailed:
