@@ -25,10 +25,14 @@ COMMANDS: Final[Mapping[str, str]] = {
     "run": "Join the pool and compute its tasks (the default).",
     "demo": "Start a pool and workers on this machine and compute tasks.",
     "pool": "Start a pool on this machine and keep it up.",
+    "chaos": "Start a pool and workers, and do them every harm there is.",
     "check": "Check everything the worker needs, one line each.",
     "config": "Print the effective configuration and where it comes from.",
     "wallet": "Make a wallet, or show its address.",
 }
+
+#: Commands of commands: `--help` does not speak of them.
+HIDDEN: Final = frozenset({"interruptible"})
 
 _OWN_OPTIONS: Final = frozenset({"--help", "-h", "--version"})
 
@@ -50,7 +54,7 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
-        if cmd_name not in COMMANDS:
+        if cmd_name not in COMMANDS and cmd_name not in HIDDEN:
             return None
         return cast("click.Command", importlib.import_module(f"{__name__}.{cmd_name}").command)
 

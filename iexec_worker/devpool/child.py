@@ -37,6 +37,7 @@ class Child:
     """A running process; what it prints goes to *log*."""
 
     name: str
+    command: Sequence[str]
     process: trio.Process
     log: Path
 
@@ -70,11 +71,12 @@ async def child(
     log: Path,
     grace: float = 5.0,
     environ: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> AsyncIterator[Child]:
     """
     Run *command* for the time of the scope, in a session of its own; *log* is written anew.
 
-    Its environment is *environ*, or that of this process.
+    Its environment is *environ*, or that of this process; *stdin* may be subprocess.PIPE.
 
     On leaving it gets SIGTERM, after *grace* seconds SIGKILL, and its end is awaited. A session of
     its own keeps Ctrl-C from ending it before those that use it. Raises OSError if it cannot start.
@@ -82,14 +84,14 @@ async def child(
     with log.open("wb") as output:
         process = await trio.lowlevel.open_process(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env=environ,
         )
     try:
-        yield Child(name, process, log)
+        yield Child(name, command, process, log)
     finally:
         await _end(process, grace)
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +22,7 @@ from iexec_worker.devpool.child import SBIN, child, find
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -31,10 +32,10 @@ DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 _ANSWER: Final = 3
 
 #: dockerd serves after a second or two; a first start on a slow disk takes longer.
-_START: Final = 60.0
+START: Final = 60.0
 
 #: dockerd's own shutdown gives containers 10 s; ours are removed before.
-_STOP: Final = 20.0
+STOP: Final = 20.0
 
 _INSTALL: Final = "apt-get install -y --no-install-recommends docker.io iptables"
 
@@ -56,32 +57,51 @@ async def engine(folder: Path, *, host: str | None = None) -> AsyncIterator[Engi
     containers and networks go when the scope ends. Raises Fatal, with the command that helps.
     """
     there = host or DEFAULT_HOST
-    if await _answers(there):
+    if await answers(there):
         yield Engine(there, own=False)
         return
-    _require(there)
     async with AsyncExitStack() as stack:
-        # Sockets have paths of at most 107 characters, so these are not in the folder.
-        run = stack.enter_context(
-            tempfile.TemporaryDirectory(dir="/run", prefix="iexec-", ignore_cleanup_errors=True)
-        )
-        own = f"unix://{run}/docker.sock"
-        command = await trio.to_thread.run_sync(_prepare, folder, Path(run), own)
-        log.info("starting an engine", folder=str(folder), host=own)
-        stack.callback(_unmount, folder, Path(run))
+        ready = await stack.enter_async_context(prepared(folder, instead_of=there))
         dockerd = await stack.enter_async_context(
-            child(command, name="dockerd", log=folder / "dockerd.log", grace=_STOP)
+            child(ready.command, name="dockerd", log=folder / "dockerd.log", grace=STOP)
         )
-
-        async def up() -> bool:
-            return await _answers(own)
-
-        await dockerd.serving(up, limit=_START)
-        stack.push_async_callback(_clear, own)
-        yield Engine(own, own=True)
+        await dockerd.serving(partial(answers, ready.host), limit=START)
+        stack.push_async_callback(clear, ready.host)
+        yield Engine(ready.host, own=True)
 
 
-async def _answers(host: str) -> bool:
+@frozen
+class Prepared:
+    """An engine that could be started by *command* and would be reached at *host*."""
+
+    command: tuple[str, ...]
+    host: str
+
+
+@asynccontextmanager
+async def prepared(
+    folder: Path, *, instead_of: str = DEFAULT_HOST, options: Sequence[str] = ()
+) -> AsyncIterator[Prepared]:
+    """
+    What an engine of our own needs, for the time of the scope; *options* are more of dockerd's.
+
+    Raises Fatal for want of root or dockerd: no engine answers at *instead_of*, then.
+    """
+    _require(instead_of)
+    # Sockets have paths of at most 107 characters, so these are not in the folder.
+    with tempfile.TemporaryDirectory(
+        dir="/run", prefix="iexec-", ignore_cleanup_errors=True
+    ) as run:
+        host = f"unix://{run}/docker.sock"
+        command = await trio.to_thread.run_sync(_prepare, folder, Path(run), host)
+        log.info("starting an engine", folder=str(folder), host=host)
+        try:
+            yield Prepared((*command, *options), host)
+        finally:
+            _unmount(folder, Path(run))
+
+
+async def answers(host: str) -> bool:
     """True iff an engine answers a ping; of hosts that are reached in other ways it is believed."""
     scheme, _, place = host.partition("://")
     if scheme not in ("unix", "tcp", "http"):
@@ -167,16 +187,16 @@ def _unmount(*folders: Path) -> None:
             _run("umount", "--lazy", place)
 
 
-async def _clear(host: str) -> None:
+async def clear(host: str) -> None:
     """Remove containers and networks: bridges would outlive the engine that made them."""
-    with trio.move_on_after(_STOP, shield=True):
-        if not await _answers(host):
+    with trio.move_on_after(STOP, shield=True):
+        if not await answers(host):
             return
         await trio.to_thread.run_sync(_remove_all, host, abandon_on_cancel=True)
 
 
 def _remove_all(host: str) -> None:
-    client = docker.DockerClient(base_url=host, timeout=int(_STOP))
+    client = docker.DockerClient(base_url=host, timeout=int(STOP))
     try:
         for container in client.containers.list(all=True, ignore_removed=True):
             container.remove(force=True, v=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -13,6 +14,8 @@ from eth_utils.address import to_checksum_address
 from iexec_worker.errors import Reverted
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from eth_account.signers.local import LocalAccount
 
     from iexec_worker.devpool.rpc import Rpc
@@ -59,6 +62,12 @@ class Sender:
             raw = self._account.sign_transaction(transaction).raw_transaction
             receipt = await self._rpc.call("eth_sendRawTransactionSync", "0x" + bytes(raw).hex())
         return self._checked(receipt)
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Send nothing while the block runs; it begins when what was sent is mined."""
+        async with self._turn:
+            yield
 
     def sign_prefixed(self, hash_hex: str) -> str:
         """The signature of a 32-byte hash with the Ethereum prefix: 65 bytes, v 27 or 28."""

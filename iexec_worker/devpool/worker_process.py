@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -83,24 +84,27 @@ async def worker_process(
     environment: Mapping[str, str],
     *,
     inherited: Mapping[str, str],
+    command: str = "run",
 ) -> AsyncIterator[WorkerProcess]:
     """
     Run a worker for the time of the scope; it can be asked when the block begins.
 
     Its environment is *environment* and what no program can do without of *inherited*; its files
-    and its log, `<name>.log`, are in *folder*. Raises Fatal with the end of the log when it does
+    and its log, `<name>.log`, are in *folder*. Another *command* than `run` is one that makes a
+    worker, too, and has its standard input open. Raises Fatal with the end of the log when it does
     not come up.
     """
     await trio.Path(folder).mkdir(parents=True, exist_ok=True)
     port = environment.get("IEXEC_WORKER_PORT") or str(_free_port())
     environ = {key: inherited[key] for key in _INHERITED if key in inherited}
     environ |= {**defaults(folder, name), **environment, "IEXEC_WORKER_PORT": port}
-    command = (sys.executable, "-m", "iexec_worker", "run")
+    words = (sys.executable, "-m", "iexec_worker", command)
+    stdin = subprocess.DEVNULL if command == "run" else subprocess.PIPE
     log = folder / f"{name}.log"
     async with (
         # No idle connections: a server that stops waits for them.
         httpx.AsyncClient(trust_env=False, timeout=5.0, limits=_NO_IDLE) as client,
-        child(command, name=name, log=log, environ=environ) as process,
+        child(words, name=name, log=log, environ=environ, stdin=stdin) as process,
     ):
         worker = WorkerProcess(name, f"http://127.0.0.1:{port}", process, client)
         try:
