@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from attrs import frozen
 
+from iexec_worker.devpool.lifeline import lifeline
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
@@ -72,28 +74,33 @@ async def child(
     grace: float = 5.0,
     environ: Mapping[str, str] | None = None,
     stdin: int = subprocess.DEVNULL,
+    orphaned: int = signal.SIGTERM,
 ) -> AsyncIterator[Child]:
     """
     Run *command* for the time of the scope, in a session of its own; *log* is written anew.
 
     Its environment is *environ*, or that of this process; *stdin* may be subprocess.PIPE.
 
-    On leaving it gets SIGTERM, after *grace* seconds SIGKILL, and its end is awaited. A session of
-    its own keeps Ctrl-C from ending it before those that use it. Raises OSError if it cannot start.
+    On leaving it gets SIGTERM, after *grace* seconds SIGKILL, and its end is awaited. Should this
+    process be killed, it gets the signal *orphaned*. A session of its own keeps Ctrl-C from ending
+    it before those that use it. Raises OSError if it cannot start.
     """
-    with log.open("wb") as output:
-        process = await trio.lowlevel.open_process(
-            command,
-            stdin=stdin,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=environ,
-        )
-    try:
-        yield Child(name, command, process, log)
-    finally:
-        await _end(process, grace)
+    with lifeline() as line:
+        with log.open("wb") as output:
+            process = await trio.lowlevel.open_process(
+                command,
+                stdin=stdin,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=(line.end,),
+                env=environ,
+            )
+        try:
+            line.tie(process.pid, orphaned)
+            yield Child(name, command, process, log)
+        finally:
+            await _end(process, grace)
 
 
 async def _end(process: trio.Process, grace: float) -> None:

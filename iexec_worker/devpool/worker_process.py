@@ -104,7 +104,9 @@ async def worker_process(
     async with (
         # No idle connections: a server that stops waits for them.
         httpx.AsyncClient(trust_env=False, timeout=5.0, limits=_NO_IDLE) as client,
-        child(words, name=name, log=log, environ=environ, stdin=stdin) as process,
+        child(
+            words, name=name, log=log, environ=environ, stdin=stdin, orphaned=signal.SIGINT
+        ) as process,
     ):
         worker = WorkerProcess(name, f"http://127.0.0.1:{port}", process, client)
         try:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
+from iexec_worker.devpool.chaos.processes import children
 
 if TYPE_CHECKING:
     import subprocess
@@ -40,6 +44,19 @@ def test_a_pool_is_up_until_sigterm(start: Start, tmp_path: Path) -> None:
     assert (version, process.wait(timeout=20)) == ("9.1.0", 0)
     with pytest.raises(httpx.ConnectError):
         httpx.get(pool["scheduler"], trust_env=False)
+
+
+def test_a_pool_that_is_killed_leaves_no_chain_behind(start: Start, tmp_path: Path) -> None:
+    process = start("pool", "--json", "--folder", str(tmp_path), *FREE)
+    told(process)
+    (chain,) = children(process.pid)
+    left = os.pidfd_open(chain)
+    process.kill()
+
+    # Readable when it has ended.
+    ended, _, _ = select.select([left], [], [], 20)
+    os.close(left)
+    assert ended == [left]
 
 
 def test_its_environment_lets_a_worker_in(start: Start, tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import select
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,8 +46,9 @@ async def test_a_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
 
 
 async def test_a_cancelled_scope_leaves_no_child(tmp_path: Path) -> None:
-    with trio.move_on_after(0.05) as scope:
+    with trio.CancelScope() as scope:
         async with child(["sleep", "60"], name="sleep", log=tmp_path / "log") as running:
+            scope.cancel()
             await trio.sleep_forever()
 
     assert scope.cancelled_caught
@@ -68,3 +73,37 @@ async def test_a_child_that_never_serves_is_given_up(tmp_path: Path) -> None:
 
     text = f"sleep did not serve within 0.1 s: it printed nothing (log: {log})"
     assert str(caught.value) == text
+
+
+PARENT = """
+import sys, trio
+from pathlib import Path
+from iexec_worker.devpool.child import child
+
+async def main(log):
+    script = "trap 'echo orphaned; exit' USR1; echo ready; while :; do sleep 0.1; done"
+    async with child(["sh", "-c", script], name="sh", log=log, orphaned=10) as running:
+        async def ready():
+            return "ready" in log.read_text()
+
+        await running.serving(ready, limit=20)
+        print(running.process.pid, flush=True)
+        await trio.sleep_forever()
+
+trio.run(main, Path(sys.argv[1]))
+"""
+
+
+def test_a_child_learns_that_its_parent_was_killed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", PARENT, str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        orphan = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+
+    # Readable when it has ended.
+    ended, _, _ = select.select([orphan], [], [], 20)
+    os.close(orphan)
+    assert ended == [orphan]
+    assert log.read_text() == "ready\norphaned\n"

@@ -23,7 +23,7 @@ def frozen(pid: int) -> Iterator[None]:
     stopped: list[int] = []
     try:
         # The parent first: it starts no more of them then.
-        for each in (pid, *_children(pid)):
+        for each in (pid, *children(pid)):
             stopped.append(each)
             _signal(each, signal.SIGSTOP)
         yield
@@ -32,11 +32,15 @@ def frozen(pid: int) -> Iterator[None]:
             _signal(each, signal.SIGCONT)
 
 
-def _children(pid: int) -> Iterator[int]:
-    # Each thread has children of its own, and a process may end while it is looked at.
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+def children(pid: int) -> Iterator[int]:
+    """The processes that *pid* has started and that run now."""
+    # Not by /proc/<pid>/task/*/children: they move when a thread ends, and would be missed.
+    for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            yield from map(int, children.read_text().split())
+            # The name, in brackets, may hold anything; state and parent come after it.
+            _, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            if int(parent) == pid:
+                yield int(stat.parent.name)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
