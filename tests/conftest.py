@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, MutableMapping
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # Options have to be known before the folder that uses them is looked at: `tests/chaos`.
+    group = parser.getgroup("chaos")
+    group.addoption("--chaos-seed", type=int, help="repeat the sweep that had this seed")
+    group.addoption(
+        "--chaos-share", type=float, default=0.1, help="of all points of the sweep (default: 0.1)"
+    )
+
+
 @pytest.fixture(autouse=True)
 def log_events(request: pytest.FixtureRequest) -> Iterator[list[MutableMapping[str, Any]]]:
     """Events logged in this process; mark a test `logs_errors` when it provokes some."""

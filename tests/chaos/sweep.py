@@ -1,0 +1,92 @@
+"""All points of a path, or some of them, on all processors."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Final
+
+from attrs import define, frozen
+
+from tests.chaos.paths import PATHS, Script
+from tests.chaos.run import Broken, Cut, Point, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.chaos.run import Report
+
+#: Runs are short: one hand-over for many of them.
+_CHUNK: Final = 8
+
+
+@frozen
+class Job:
+    """The run of *path* with *seed*, cut at *point*."""
+
+    path: str
+    seed: int
+    point: Point | None
+
+
+def play(job: Job) -> Report:
+    """Run it on a disk of its own; raises `Broken`."""
+    root = mkdtemp(prefix="iexec-worker-sweep-")
+    try:
+        return Run(script(job.path), Path(root), job.seed, job.point)()
+    finally:
+        shutil.rmtree(root)
+
+
+def script(name: str) -> Script:
+    return next(path for path in PATHS if path.name == name)
+
+
+def verdict(job: Job) -> str:
+    """Return what is wrong with a run; empty when it ends as its path does."""
+    try:
+        report = play(job)
+    except Broken as broken:
+        return str(broken)
+    wanted = script(job.path).end
+    if report.outcome == wanted:
+        return ""
+    return f"{job}: ended as\n    {report.outcome}, not as\n    {wanted}\n{report.story}"
+
+
+def points(job: Job, steps: int, share: float) -> list[Point]:
+    """Draw the *share* of all points of a path with so many *steps*; the same for one seed."""
+    every = [Point(kind, step) for kind in Cut for step in range(1, steps + 1)]
+    drawn = random.Random(f"{job.seed} {job.path}")
+    return drawn.sample(every, max(1, round(share * len(every))))
+
+
+@define(eq=False)
+class Sweep:
+    """Runs points in *processes*."""
+
+    seed: int
+    share: float
+    processes: ProcessPoolExecutor
+
+    def __call__(self, path: str) -> list[str]:
+        """Return what is wrong with the runs of *path*."""
+        whole = Job(path, self.seed, None)
+        report = play(whole)
+        assert report.outcome == script(path).end, report.story
+        jobs = [Job(path, self.seed, p) for p in points(whole, report.steps, self.share)]
+        return [*filter(None, self.processes.map(verdict, jobs, chunksize=_CHUNK))]
+
+
+@contextmanager
+def sweeping(seed: int, share: float) -> Iterator[Sweep]:
+    """Open the processes of a sweep: new ones, for this one may have threads."""
+    count = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as processes:
+        yield Sweep(seed, share, processes)

@@ -1,0 +1,144 @@
+"""Everything around a worker, which outlives it: pool, chain, engine, result proxy, disk."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import trio
+from attrs import define, field
+
+from iexec_worker.chain.wallet import Wallet
+from tests.chaos.desk import CHAIN, CONFIG_URL, NODE_URL, PROXY_URL, Desk
+from tests.chaos.eyes import Eyes
+from tests.chaos.machine import Machine
+from tests.chaos.mortal import breathe, outside
+from tests.chaos.node import Node
+from tests.chaos.proxy import Proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.chaos.mortal import Mortal
+
+KEY: Final = Wallet.from_key("0x" + 64 * "1")
+
+
+@define(eq=False)
+class World:
+    """
+    One run's outside. *root* is its disk.
+
+    What a killed life still writes must not be seen by the next one: at its end the disk is
+    copied as it is, and the copy is what goes on.
+    """
+
+    root: Path
+    nursery: trio.Nursery
+    #: What a path has a service answer in its place.
+    fault: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
+    #: Whether a path loses the answer to a request that was heard.
+    lost: Callable[[httpx.Request, bytes], bool] = lambda *_: False
+    node: Node = field(factory=Node)
+    machine: Machine = field(init=False)
+    proxy: Proxy = field(init=False)
+    desk: Desk = field(init=False)
+    _disks: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.machine = Machine(self._place)
+        self.proxy = Proxy(self.node.contracts, KEY.address)
+        self.desk = Desk(KEY.address, Eyes(self.node), self.proxy)
+        self.base.mkdir(parents=True)
+
+    @property
+    def base(self) -> Path:
+        """The folder that the living worker is given."""
+        return self.root / f"disk{self._disks}"
+
+    @property
+    def tasks(self) -> Path:
+        """Where the tasks' folders are."""
+        return self.base / "w"
+
+    def kill(self, life: Mortal) -> None:
+        """End *life* as it is: nothing it does from now on has an effect."""
+        self.machine.settle()
+        life.dead = True
+        self.machine.hang_up()
+        before = self.base
+        self._disks += 1
+        shutil.copytree(before, self.base, symlinks=True)
+
+    def client(self) -> httpx.AsyncClient:
+        """Return a client of the living worker's."""
+        return _Client(self)
+
+    async def serve(self, request: httpx.Request, body: bytes) -> httpx.Response:
+        """Answer a request to any of the services, unless a path has other plans."""
+        if (fault := self.fault(request)) is not None:
+            return fault
+        answer = await self._serve(request, body)
+        return httpx.Response(502) if self.lost(request, body) else answer
+
+    async def _serve(self, request: httpx.Request, body: bytes) -> httpx.Response:
+        match f"http://{request.url.host}":
+            case str(host) if host == NODE_URL:
+                return httpx.Response(200, content=self.node.answer(body))
+            case str(host) if host == PROXY_URL:
+                self.node.advance()
+                return self.proxy.answer(request, body)
+            case str(host) if host == CONFIG_URL:
+                return httpx.Response(200, json=CHAIN)
+        return await self.desk.answer(request, body)
+
+    def _place(self, path: str) -> Path:
+        """Say where a path that an earlier life named is now."""
+        return self.base.joinpath(*Path(path).relative_to(self.root).parts[1:])
+
+
+@define(eq=False)
+class _Exchange:
+    response: httpx.Response | None = None
+    done: trio.Event = field(factory=trio.Event)
+
+
+class _Client(httpx.AsyncClient):
+    """
+    Hands requests over to the world, which finishes them also when nobody waits any more.
+
+    Without what httpx does around a transport (cookies, redirects, log-ins): half of a run's time.
+    """
+
+    def __init__(self, world: World) -> None:
+        super().__init__(trust_env=False, verify=False)
+        self._world = world
+
+    async def send(
+        self, request: httpx.Request, *, stream: bool = False, **_: object
+    ) -> httpx.Response:
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        body = b"".join([part async for part in request.stream])
+        await trio.lowlevel.checkpoint()
+        breathe()
+        exchange = _Exchange()
+        with outside():
+            self._world.nursery.start_soon(self._serve, request, body, exchange)
+        await exchange.done.wait()
+        breathe()
+        made = exchange.response
+        assert made is not None
+        # Not yet read, as what comes from a socket.
+        content = httpx.ByteStream(made.content)
+        response = httpx.Response(
+            made.status_code, headers=made.headers, stream=content, request=request
+        )
+        if not stream:
+            await response.aread()
+        return response
+
+    async def _serve(self, request: httpx.Request, body: bytes, exchange: _Exchange) -> None:
+        exchange.response = await self._world.serve(request, body)
+        exchange.done.set()
