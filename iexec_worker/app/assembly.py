@@ -135,7 +135,8 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
     subscriptions = Subscriptions()
     conditions = Conditions(chain.hub, address, config.scheduler.pool_address, time.time)
     credibility = Credibility(conditions, session, chain.blocks)
-    stages = _stages(own, terms, chain, conditions)
+    sending = Sending(chain.transactions, chain.blocks)
+    stages = _stages(own, terms, chain, conditions, sending)
     return Member(
         terms=terms,
         ask_terms=partial(join.ask, api, own.clients.pool, config.scheduler.pool_address),
@@ -149,6 +150,7 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
             hub=chain.hub,
             blocks=chain.blocks,
             subscriptions=subscriptions,
+            sending=sending,
             journal=Journal(config.worker.tasks_dir),
             slots=own.slots,
             now=time.time,
@@ -157,6 +159,7 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
             chain.hub,
             chain.blocks,
             chain.rules,
+            chain.transactions.dues,
             own.ending.draining,
             lambda: own.engine.trouble or own.disk.trouble,
         ),
@@ -168,13 +171,12 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
 
 
 def _stages(
-    own: Identity, terms: Terms, chain: Chain, conditions: Conditions
+    own: Identity, terms: Terms, chain: Chain, conditions: Conditions, sending: Sending
 ) -> Mapping[Action, Stage]:
     """Give every stage of a standard task its clients, once."""
     config, clients, address = own.config, own.clients, own.wallet.address
     images = Images(clients.engine, config.docker.registries, config.docker.pull_stall)
     containers = Containers(clients.engine)
-    sending = Sending(chain.transactions, chain.blocks)
     post_compute = PostCompute()
     fallback = Fallback(post_compute, terms.version)
     downloader = Downloader(clients.strangers, Limits(config.inputs.max_bytes))

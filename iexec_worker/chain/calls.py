@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
@@ -10,6 +11,9 @@ from iexec_worker.chain import abi
 from iexec_worker.chain.gas import CONTRIBUTE_GAS, REVEAL_GAS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from iexec_worker.chain.signed import SignedTx
     from iexec_worker.model import Authorization
 
 
@@ -60,3 +64,17 @@ def reveal(hub: str, task_id: str, digest: str, result_hash: str) -> Call:
     """Show the *digest* behind a contribution."""
     data = abi.REVEAL.encode(task_id, digest)
     return Call(hub, data, REVEAL_GAS, task_id, abi.TASK_REVEAL, "reveal", result_hash)
+
+
+_EVENTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "contribute": abi.TASK_CONTRIBUTE,
+        "reveal": abi.TASK_REVEAL,
+        "contributeAndFinalize": abi.TASK_FINALIZE,
+    }
+)
+
+
+def again(label: str, task_id: str, signed: SignedTx) -> Call:
+    """Find the call in a transaction that was signed for it."""
+    return Call(signed.to, signed.data, signed.gas, task_id, _EVENTS[label], label)

@@ -23,7 +23,8 @@ from iexec_worker.chain.gas import GasRules
 from iexec_worker.chain.provider import NodeProvider
 from iexec_worker.chain.quote import quote
 from iexec_worker.chain.rpc import NodeRefused, Request, quantity
-from iexec_worker.chain.wallet import SignedTx, Wallet
+from iexec_worker.chain.signed import SignedTx
+from iexec_worker.chain.wallet import Wallet
 from iexec_worker.errors import OutOfGas, Transient, Unavailable, WorkerError
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -32,16 +33,12 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 REPLACE_AFTER_BLOCKS: Final = 12
 
 #: Looks, a block apart, at a used-up nonce without a receipt of ours before it counts as taken:
-#: nodes behind one address may answer the two questions from different heads.
-_LOOKS: Final = 2
+#: nodes behind one address may answer the two questions from heads some blocks apart.
+_LOOKS: Final = 4
 
 
 class NonceTaken(Transient):
     """Raised when another transaction of this wallet was mined with the nonce of ours."""
-
-
-class Withdrawn(WorkerError):
-    """Raised when whoever asked for a transaction was cancelled before its broadcast."""
 
 
 @define(eq=False)
@@ -66,27 +63,47 @@ class Flight:
     """
     One transaction with *nonce*; its hashes differ by price only, so at most one is mined.
 
-    *remember* is awaited with each hash before its broadcast and may raise to prevent it.
+    *versions* are those that were signed so far, by this process or one before it, the latest
+    last. *remember* is awaited with each before its broadcast and may raise to prevent it.
     """
 
     route: Route
     call: Call
     nonce: int
     price: int
-    remember: Callable[[str], Awaitable[None]]
-    _signed: SignedTx | None = field(default=None, init=False)
-    _hashes: list[str] = field(factory=list, init=False)
+    remember: Callable[[SignedTx], Awaitable[None]]
+    versions: list[SignedTx] = field(factory=list)
     _taken: bool = field(default=False, init=False)
     _gone: int = field(default=0, init=False)
+
+    @classmethod
+    def resumed(
+        cls,
+        route: Route,
+        call: Call,
+        versions: list[SignedTx],
+        remember: Callable[[SignedTx], Awaitable[None]],
+    ) -> Flight:
+        """Go on with a transaction of which *versions* may be out: the same bytes first."""
+        latest = versions[-1]
+        return cls(route, call, latest.nonce, latest.price, remember, versions)
+
+    @property
+    def out(self) -> bool:
+        """True once a node has taken it."""
+        return self._taken
 
     async def land(self) -> dict[str, Any]:
         """
         Return the receipt once it is mined.
 
-        Raises, while nothing was broadcast, `OutOfGas`, `Unavailable` (the network asks more
-        than the cap) and `NodeRefused`; later only `NonceTaken`: a node that is away is waited
-        for, since the transaction is out and cannot be taken back.
+        Raises, while no node took it, `OutOfGas`, `Unavailable` (the network asks more than the
+        cap) and `NodeRefused`; later only `NonceTaken`: a node that is away is waited for, since
+        the transaction is out and cannot be taken back.
         """
+        receipt = await self._look() if self.versions else None
+        if receipt is not None:
+            return receipt
         await self._take_off()
         while True:
             with trio.move_on_after(REPLACE_AFTER_BLOCKS * self.route.block_time):
@@ -96,8 +113,9 @@ class Flight:
     async def _take_off(self) -> None:
         """Broadcast; while that pays too little, at a higher price, the cap being the last."""
         for price in self._prices():
-            self.price = price
-            await self._sign()
+            if not self.versions or price != self.price:
+                self.price = price
+                await self._sign()
             if await self._broadcast() is not Answer.UNDERPRICED:
                 return
         raise Unavailable(
@@ -106,16 +124,17 @@ class Flight:
 
     def _prices(self) -> Iterator[int]:
         """The least that replaces a transaction at our price, then twice as much each time."""
-        yield self.price
-        price = self.route.gas.least_raise(self.price)
+        first = self.price
+        yield first
+        price = self.route.gas.least_raise(first)
         while price < self.route.gas.cap:
             yield price
             price *= 2
-        if self.price < self.route.gas.cap:
+        if first < self.route.gas.cap:
             yield self.route.gas.cap
 
     async def _sign(self) -> None:
-        self._signed = self.route.wallet.sign_transaction(
+        signed = self.route.wallet.sign_transaction(
             {
                 "nonce": self.nonce,
                 "gasPrice": self.price,
@@ -126,13 +145,13 @@ class Flight:
                 "chainId": self.route.chain_id,
             }
         )
-        await self.remember(self._signed.tx_hash)
-        self._hashes.append(self._signed.tx_hash)
+        await self.remember(signed)
+        self.versions.append(signed)
         log.info(
             "transaction",
             call=self.call.label,
             task=self.call.task_id,
-            hash=self._signed.tx_hash,
+            hash=signed.tx_hash,
             nonce=self.nonce,
             price=self.price,
         )
@@ -144,13 +163,13 @@ class Flight:
         No answer counts as taken: it may be out. A refusal is raised only if no version of
         this nonce was ever taken; else there is something to wait for.
         """
-        assert self._signed is not None, "broadcast follows signing"
+        latest = self.versions[-1]
         try:
             (result,) = await self.route.provider.answers(
-                [Request("eth_sendRawTransaction", ("0x" + self._signed.raw.hex(),))]
+                [Request("eth_sendRawTransaction", (latest.hex,))]
             )
         except Unavailable as error:
-            log.warning("broadcast unanswered", hash=self._signed.tx_hash, reason=str(error))
+            log.warning("broadcast unanswered", hash=latest.tx_hash, reason=str(error))
             return Answer.TAKEN
         refusal = result if isinstance(result, NodeRefused) else None
         verdict = answer(refusal)
@@ -179,7 +198,7 @@ class Flight:
 
     async def _look(self) -> dict[str, Any] | None:
         count = Request("eth_getTransactionCount", (self.route.wallet.address, "latest"))
-        found = [Request("eth_getTransactionReceipt", (known,)) for known in self._hashes]
+        found = [Request("eth_getTransactionReceipt", (one.tx_hash,)) for one in self.versions]
         try:
             used, *mined = await self.route.provider.batch([count, *found])
         except WorkerError as error:
@@ -209,8 +228,13 @@ class Flight:
             log.warning("stuck transaction stays: at the cap", call=str(self.call))
             return
         log.warning("stuck transaction replaced", call=str(self.call), nonce=self.nonce)
-        self.price = price
-        await self._sign()
+        before, self.price = self.price, price
+        try:
+            await self._sign()
+        except OSError as error:
+            # What is out is out, whether more can be written down or not.
+            self.price = before
+            log.warning("stuck transaction not replaced", reason=str(error))
         await self._broadcast()
 
 

@@ -51,6 +51,10 @@ class GasRules:
         least = self.least_raise(price)
         return max(least, self.price(network)) if least <= self.cap else None
 
+    def at_most(self, gas: int) -> int:
+        """What *gas* may cost, in wei; 0 when nothing needs counting."""
+        return 0 if self.sidechain else gas * self.cap
+
     def left(self, balance: int) -> int | None:
         """How many transactions *balance* (wei) pays; None when nothing needs counting."""
         return None if self.sidechain else transactions_left(balance, self.cap)

@@ -1,8 +1,9 @@
-"""The single writer: one transaction of the wallet at a time, each certainly once."""
+"""The single writer: one new transaction of the wallet at a time, each certainly once."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import structlog
@@ -10,192 +11,228 @@ import trio
 from attrs import define, field
 
 from iexec_worker.chain import receipts
-from iexec_worker.chain.calls import Call
+from iexec_worker.chain.dues import Dues
 from iexec_worker.chain.flight import (
     REPLACE_AFTER_BLOCKS,
     Flight,
     NonceTaken,
     Route,
-    Withdrawn,
     receipt_problem,
 )
-from iexec_worker.chain.quote import Quote, quote
+from iexec_worker.chain.gas import REVEAL_GAS
+from iexec_worker.chain.landed import Landed
+from iexec_worker.chain.nonces import Nonces
+from iexec_worker.chain.queue import Job, OnSigned, Queue, Withdrawn
 from iexec_worker.chain.rpc import NodeRefused, Request
-from iexec_worker.errors import OutOfGas, Reverted, Unavailable
-from iexec_worker.model import ChainReceipt
+from iexec_worker.errors import OutOfGas, Reverted, Unavailable, WorkerError
 
 if TYPE_CHECKING:
+    from iexec_worker.chain.calls import Call
     from iexec_worker.chain.hub import Hub
+    from iexec_worker.chain.quote import Quote
+    from iexec_worker.chain.signed import SignedTx
+    from iexec_worker.model import ChainReceipt
     from iexec_worker.telemetry.tree import Node
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-#: Awaited with the hash of a transaction before its broadcast.
-OnSigned = Callable[[str], Awaitable[None]]
-
 #: Times a nonce may go to a stranger's transaction before the wallet counts as shared.
 _ROUNDS: Final = 3
-
-#: Looks, a block apart, before a transaction that no node knows counts as never sent.
-_LOOKS: Final = 2
-
-
-@define(eq=False)
-class _Job:
-    call: Call
-    on_signed: OnSigned
-    #: False once the caller was cancelled: nobody reads the result any more.
-    wanted: bool = True
-    receipt: ChainReceipt | None = None
-    error: Exception | None = None
-    done: trio.Event = field(factory=trio.Event)
-    #: Hashes that left, or may have left, this process.
-    sent: list[str] = field(factory=list)
-
-    async def remember(self, tx_hash: str) -> None:
-        """
-        Let the caller write *tx_hash* down before the broadcast.
-
-        Once something was sent, a caller that is gone is no reason to stop: its nonce must get
-        into a block, or no other transaction of the wallet ever will.
-        """
-        if self.wanted:
-            await self.on_signed(tx_hash)
-        if not self.wanted and not self.sent:
-            raise Withdrawn(f"{self.call}: nobody waits for it")
-        self.sent.append(tx_hash)
 
 
 @define(eq=False)
 class Transactions:
     """
-    Sends what callers want through one task (`run`), one after the other.
+    Sends what callers want and sees it mined for good.
 
-    *on_outcome* is told of every transaction asked for whether it succeeded.
+        run
+        ├── write        the next nonce to the most urgent call, when none is under way
+        ├── resume       beside it, what was signed in an earlier life, with the nonce it has
+        └── follow       what was mined, until it is too deep to be reorganised away
+
+    *on_outcome* is told of every transaction asked for whether it succeeded; *dues* is the gas
+    that no contribution may use up.
     """
 
     route: Route
     hub: Hub
     on_outcome: Callable[[bool], None]
-    _jobs: tuple[trio.MemorySendChannel[_Job], trio.MemoryReceiveChannel[_Job]] = field(init=False)
+    dues: Dues = field(factory=Dues)
+    _queue: Queue = field(init=False, factory=Queue)
+    _nonces: Nonces = field(init=False)
+    _landed: Landed = field(init=False)
+    _earlier: tuple[trio.MemorySendChannel[Job], trio.MemoryReceiveChannel[Job]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        # No buffer: who is cancelled while another transaction is under way was never queued.
-        self._jobs = trio.open_memory_channel[_Job](0)
+        self._nonces = Nonces(self.route)
+        self._landed = Landed(self.route)
+        self._earlier = trio.open_memory_channel[Job](inf)
 
-    async def send(self, call: Call, *, on_signed: OnSigned) -> ChainReceipt:
+    async def send(
+        self, call: Call, *, on_signed: OnSigned, signed: Iterable[SignedTx] = ()
+    ) -> ChainReceipt:
         """
         Send *call* and wait until it is mined with its event.
 
-        *on_signed* is awaited, in the writer's task, with each hash before its broadcast: the
-        first, and one more for each replacement. Cancelled before the broadcast: nothing is
-        sent. After: the transaction is still brought to its end, nobody is told.
+        *signed* are the transactions of an earlier try, all of one nonce: they are brought to
+        their end before another is made. *on_signed* is awaited, in the writer's task, with each
+        new one before its broadcast. Cancelled before the broadcast: nothing is sent. After: the
+        transaction is still brought to its end, nobody is told.
 
         Raises `Reverted` (the contract refuses: simulated first, so usually nothing was sent),
         `OutOfGas`, `Unavailable`, and `NodeRefused`.
         """
-        job = _Job(call, on_signed)
-        await self._jobs[0].send(job)
+        job = Job(call, on_signed, list(signed))
+        self._admit(job)
         try:
             await job.done.wait()
         finally:
             job.wanted = False
+            self._queue.discard(job)
         if job.error is not None:
             raise job.error
         assert job.receipt is not None, "a job ends with a receipt or an error"
         return job.receipt
 
-    async def follow(self, tx_hash: str, call: Call) -> ChainReceipt | None:
+    def adopt(self, call: Call, signed: Iterable[SignedTx], on_signed: OnSigned) -> None:
         """
-        Wait for a transaction of ours from an earlier life; None if it is lost or stuck.
+        Look after a transaction of an earlier life, and keep its nonce for it.
 
-        After None, `send` is safe: it starts only when no transaction of the wallet waits, or
-        takes the nonce of the one that is stuck. Raises `Reverted` and `Unavailable`.
+        Its effect may be known already: blocks can be reorganised while nobody looks.
         """
-        unknown = 0
-        with trio.move_on_after(REPLACE_AFTER_BLOCKS * self.route.block_time):
-            while unknown < _LOOKS:
-                receipt, known = await self.route.provider.batch(
-                    [
-                        Request("eth_getTransactionReceipt", (tx_hash,)),
-                        Request("eth_getTransactionByHash", (tx_hash,)),
-                    ]
-                )
-                if receipt:
-                    return await self._judged(receipt, call)
-                unknown = 0 if known else unknown + 1
-                await self.route.tick()
-        return None
+        job = Job(call, on_signed, list(signed), asked=False)
+        self._nonces.use(job.versions[-1].nonce)
+        self._landed.add(job)
 
-    async def mined(self, tx_hash: str) -> ChainReceipt | None:
-        """Say where a transaction was mined without being reverted; None if it was not."""
-        receipt = await self.route.provider.call("eth_getTransactionReceipt", tx_hash)
-        return receipts.mined_at(receipt) if receipt and receipts.succeeded(receipt) else None
+    async def mined(self, hashes: Iterable[str]) -> ChainReceipt | None:
+        """Say where one of these was mined without being reverted; None if none was."""
+        requests = [Request("eth_getTransactionReceipt", (known,)) for known in hashes]
+        found = await self.route.provider.batch(requests) if requests else []
+        fine = (one for one in found if one and receipts.succeeded(one))
+        return next(map(receipts.mined_at, fine), None)
 
     async def run(
         self, node: Node, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> NoReturn:
         """Write for ever; *node* shows what is under way."""
         task_status.started()
-        while True:
-            node.doing = "nothing to send"
-            job = await self._jobs[1].receive()
-            node.doing = f"sending {job.call}"
-            await self._settle(job)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._resume_all, nursery)
+            nursery.start_soon(self._landed.follow, self._bring_back)
+            while True:
+                node.doing = "nothing to send"
+                await self._queue.some()
+                await self._write(node)
 
-    async def _settle(self, job: _Job) -> None:
+    def _admit(self, job: Job) -> None:
+        if job.versions:
+            self._nonces.use(job.versions[-1].nonce)
+            self._earlier[0].send_nowait(job)
+        else:
+            self._queue.put(job)
+
+    async def _write(self, node: Node) -> None:
+        """Send the most urgent call, as soon as there is a nonce for it."""
+        node.doing = "waiting for the other transactions of the wallet"
+        now: Quote | WorkerError
         try:
-            job.receipt = await self._carry_out(job)
-        except Withdrawn:
-            return
-        except Exception as error:  # noqa: BLE001 - it is the caller's, who raises it
-            job.error = error
-            if not job.wanted:
-                log.warning("transaction failed", call=str(job.call), reason=str(error))
-        finally:
-            if job.receipt is None and job.error is None:
-                job.error = Unavailable(f"{job.call}: the worker stops sending")
-            job.done.set()
-        self.on_outcome(job.error is None)
+            now = await self._nonces.free()
+        except WorkerError as error:
+            now = error
+        # Only now: something more urgent may have come.
+        job = self._queue.take()
+        if job is not None:
+            node.doing = f"sending {job.call}"
+            await self._settle(job, self._begin(job, now))
 
-    async def _carry_out(self, job: _Job) -> ChainReceipt:
-        for _ in range(_ROUNDS):
-            now = await self._clear(job)
-            price = self.route.gas.price(now.network)
-            await self._simulate(job.call)
-            self._afford(job.call, price, now.balance)
-            flight = Flight(self.route, job.call, now.mined, price, job.remember)
-            try:
-                return await self._judged(await flight.land(), job.call)
-            except NonceTaken as error:
-                # Perhaps by this very call, from an earlier life: the simulation will tell.
-                log.warning("nonce taken", reason=str(error))
-                job.sent.clear()
+    async def _resume_all(self, nursery: trio.Nursery) -> NoReturn:
+        while True:
+            job = await self._earlier[1].receive()
+            nursery.start_soon(self._resume, job)
+
+    async def _resume(self, job: Job) -> None:
+        with self._nonces.resuming():
+            await self._settle(job, self._go_on(job))
+
+    async def _bring_back(self, job: Job) -> None:
+        """Have mined again what the chain does not show any more; for some blocks."""
+        for _ in range(REPLACE_AFTER_BLOCKS):
+            again = job.again()
+            self._admit(again)
+            await again.done.wait()
+            if again.error is None:
+                return
+            log.info("not mined again yet", call=str(job.call), reason=str(again.error))
+            await self.route.tick()
+        log.warning("not mined again", call=str(job.call))
+
+    async def _settle(self, job: Job, work: Awaitable[ChainReceipt | None]) -> None:
+        """Do the *work* and end the job with what it gave; None: it needs another nonce."""
+        end: ChainReceipt | Exception | None
+        try:
+            end = await work
+        except Exception as error:  # noqa: BLE001 - it is the caller's, who raises it
+            end = error
+        except BaseException:
+            job.end(Unavailable(f"{job.call}: the worker stops sending"))
+            raise
+        if end is None:
+            self._queue.put(job)
+            return
+        job.end(end)
+        if job.receipt is not None:
+            self._landed.add(job)
+        elif not job.wanted:
+            log.warning("transaction failed", call=str(job.call), reason=str(job.error))
+        if job.asked and not isinstance(end, Withdrawn):
+            self.on_outcome(job.error is None)
+
+    async def _begin(self, job: Job, now: Quote | WorkerError) -> ChainReceipt | None:
+        """Make a transaction with the nonce that is free *now* and see it mined."""
+        if isinstance(now, WorkerError):
+            raise now
+        price = self.route.gas.price(now.network)
+        await self._simulate(job.call)
+        self._afford(job.call, price, now.balance)
+        flight = Flight(self.route, job.call, now.mined, price, job.remember, job.versions)
+        self._nonces.use(flight.nonce)
+        try:
+            return await self._land(job, flight)
+        except Exception:
+            if not flight.out:
+                self._nonces.give_back(flight.nonce)
+            raise
+
+    async def _go_on(self, job: Job) -> ChainReceipt | None:
+        """See mined what was signed before; None when nothing of it can have effect any more."""
+        flight = Flight.resumed(self.route, job.call, job.versions, job.remember)
+        try:
+            return await self._land(job, flight)
+        except Reverted as error:
+            # Whether another may have an effect, its simulation says.
+            log.warning("earlier transaction had no effect", reason=str(error))
+            job.versions.clear()
+            return None
+
+    async def _land(self, job: Job, flight: Flight) -> ChainReceipt | None:
+        """The proof of success; None when the nonce went to a transaction that is not ours."""
+        try:
+            receipt = await flight.land()
+        except NonceTaken as error:
+            # Perhaps by this very call, from an earlier life: the simulation will tell.
+            log.warning("nonce taken", reason=str(error))
+            job.versions.clear()
+            job.outrun += 1
+        else:
+            return await self._judged(receipt, job.call)
+        if not job.wanted:
+            raise Withdrawn(f"{job.call}: nobody waits for it")
+        if job.outrun < _ROUNDS:
+            return None
         raise Unavailable(
             f"{job.call}: other transactions of the wallet {self.route.wallet.address} took its "
             "nonce again and again; give the worker a wallet of its own"
         )
-
-    async def _clear(self, job: _Job) -> Quote:
-        """
-        Wait until no transaction of the wallet is under way.
-
-        This writer has none. One from before a crash may be this very call, so it must end
-        before the simulation can tell; one that does not end gives its nonce to ours.
-        """
-        now = await self._quote()
-        with trio.move_on_after(REPLACE_AFTER_BLOCKS * self.route.block_time):
-            while now.pending > now.mined:
-                if not job.wanted:
-                    raise Withdrawn(f"{job.call}: nobody waits for it")
-                await self.route.tick()
-                now = await self._quote()
-        if now.pending > now.mined:
-            log.warning("taking the nonce of a stuck transaction", nonce=now.mined)
-        return now
-
-    async def _quote(self) -> Quote:
-        return await quote(self.route.provider, self.route.wallet.address)
 
     async def _simulate(self, call: Call) -> None:
         transaction = {"from": self.route.wallet.address, "to": call.to, "data": call.data}
@@ -212,6 +249,18 @@ class Transactions:
                 f"{call} may cost {call.gas * price} wei and the wallet "
                 f"{self.route.wallet.address} has {balance}: send it some"
             )
+        kept = self._kept_back(call)
+        if kept and call.gas * self.route.gas.cap + kept > balance:
+            raise OutOfGas(
+                f"{call} would use up what reveals may cost ({kept} wei of the {balance} that the "
+                f"wallet {self.route.wallet.address} has): send it some"
+            )
+
+    def _kept_back(self, call: Call) -> int:
+        """Wei that *call* must leave: a contribution that is not revealed costs its stake."""
+        if call.label != "contribute":
+            return 0
+        return self.route.gas.at_most(REVEAL_GAS + self.dues.reveals(but=call.task_id))
 
     async def _judged(self, receipt: dict[str, Any], call: Call) -> ChainReceipt:
         """The receipt as proof of success, or `Reverted` with the best reason there is."""

@@ -19,6 +19,7 @@ from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 from eth_typing import Hash32
 
 from iexec_worker.chain.commitments import hex_bytes, prefixed_hash
+from iexec_worker.chain.signed import SignedTx
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
@@ -32,14 +33,6 @@ if TYPE_CHECKING:
 _V3: Final = 3
 _PATH: Final = "IEXEC_WORKER_WALLET_PATH"
 _PASSWORD: Final = "IEXEC_WORKER_WALLET_PASSWORD"  # noqa: S105 - the name of a variable
-
-
-@frozen
-class SignedTx:
-    """A transaction ready for the network."""
-
-    raw: bytes
-    tx_hash: str
 
 
 @frozen(repr=False)
@@ -85,7 +78,7 @@ class Wallet:
         # eth_account insists on the mixed-case spelling of addresses, or bytes.
         fields = {**transaction, "to": hex_bytes(transaction["to"])}
         signed = self._account.sign_transaction(fields)
-        return SignedTx(bytes(signed.raw_transaction), "0x" + bytes(signed.hash).hex())
+        return SignedTx.read(bytes(signed.raw_transaction))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 from attrs import define
 
-from iexec_worker.chain.gas import FEW_TRANSACTIONS
+from iexec_worker.chain.gas import CONTRIBUTE_GAS, FEW_TRANSACTIONS, REVEAL_GAS
 from iexec_worker.errors import WorkerError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import trio
 
     from iexec_worker.chain.blocks import BlockWatch
+    from iexec_worker.chain.dues import Dues
     from iexec_worker.chain.gas import GasRules
     from iexec_worker.chain.hub import Hub
 
@@ -28,12 +29,14 @@ class Obstacles:
     Looks at what must hold before a task may be taken. *draining* is set once, at the end.
 
     *machine* says why this machine cannot compute now (engine, disk), empty when it can.
-    *gas* is the last finding about gas, for readiness; empty when there is enough.
+    *dues* is the gas that the tasks under way will still use: it is kept back for them. *gas* is
+    the last finding about gas, for readiness; empty when there is enough.
     """
 
     hub: Hub
     blocks: BlockWatch
     rules: GasRules
+    dues: Dues
     draining: trio.Event
     machine: Callable[[], str]
     gas: str = ""
@@ -55,14 +58,21 @@ class Obstacles:
 
     def _gas(self, balance: int) -> str:
         left = self.rules.left(balance)
-        if left is None or left >= FEW_TRANSACTIONS:
-            self._warned_at = None
-            return ""
-        if left < 1:
+        if left is not None and left < 1:
             return (
                 f"out of gas: {balance} wei do not pay for one transaction; send native tokens "
                 f"to {self.hub.wallet}"
             )
+        kept = self.rules.at_most(self.dues.gas)
+        missing = kept + self.rules.at_most(CONTRIBUTE_GAS + REVEAL_GAS) - balance
+        if missing > 0:
+            return (
+                f"gas is kept back for the tasks under way: {kept} of {balance} wei; for another "
+                f"task send {missing} wei to {self.hub.wallet}"
+            )
+        if left is None or left >= FEW_TRANSACTIONS:
+            self._warned_at = None
+            return ""
         if self._warned_at != left:
             self._warned_at = left
             log.warning("gas runs low", transactions_left=left, wallet=self.hub.wallet)

@@ -136,6 +136,7 @@ class Replicates:
         node = Node(task_id)
         task = Task(record, journal.folder(task_id), node, lambda: journal.save(record))
         # At once, not when its Trio task first runs: from here on it lives.
+        self.around.sending.adopt(task)
         self._live[task_id] = Replicate(task, self.around, slot)
         self.nursery.start_soon(self._run, self._live[task_id])
 
@@ -147,6 +148,7 @@ class Replicates:
                 log.info("task ends", task=task.id, told=task.record.told[-1:])
         finally:
             replicate.release()
+            self.around.sending.release(task)
             del self._live[task.id]
 
     @property

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from iexec_worker.replicates.steps import Steps
     from iexec_worker.scheduler.subscriptions import Subscriptions
     from iexec_worker.stages.conditions import Conditions, Standing
+    from iexec_worker.stages.sending import Sending
     from iexec_worker.stages.task import Task
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -47,6 +48,7 @@ class Surroundings:
     hub: Hub
     blocks: BlockWatch
     subscriptions: Subscriptions
+    sending: Sending
     journal: Journal
     slots: Slots
     now: Callable[[], float]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import structlog
+import trio
 from attrs import frozen
 
 from iexec_worker.chain import commitments
@@ -16,6 +18,15 @@ if TYPE_CHECKING:
     from iexec_worker.stages.conditions import Conditions
     from iexec_worker.stages.sending import Sending
     from iexec_worker.stages.task import Task
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: Looks, a block apart, at a call that is refused although all conditions hold: the node that was
+#: asked may be some blocks behind the one that the pool, or we, asked before.
+LOOKS: Final = 6
+
+#: Seconds after which the next look is due though no block came: some chains idle.
+PATIENCE: Final = 15.0
 
 
 @frozen
@@ -42,13 +53,19 @@ class Contribute:
             commitments.result_seal(self.wallet, task.id, digest),
             task.authorization,
         )
-        try:
-            return Details(chain_receipt=await self.sending.send(task, "contribute", call))
-        except Reverted as error:
-            if await self._is_done(task, digest):
-                return Details(chain_receipt=await self.sending.receipt(task, "contribute"))
-            await self.conditions.check(task)
-            raise StageFailed(Cause.CHAIN_RECEIPT_NOT_VALID, str(error)) from error
+        for left in reversed(range(LOOKS)):
+            try:
+                return Details(chain_receipt=await self.sending.send(task, "contribute", call))
+            except Reverted as error:
+                if await self._is_done(task, digest):
+                    break
+                await self.conditions.check(task)
+                if not left:
+                    raise StageFailed(Cause.CHAIN_RECEIPT_NOT_VALID, str(error)) from error
+                log.warning("contribution refused, trying again", task=task.id, reason=str(error))
+            with trio.move_on_after(PATIENCE):
+                await self.sending.blocks.next()
+        return Details(chain_receipt=await self.sending.receipt(task, "contribute"))
 
     async def _is_done(self, task: Task, digest: str) -> bool:
         """Our own contribution, mined before a crash or behind a lost answer, is success."""

@@ -1,54 +1,58 @@
-"""Transactions of a task: remembered before they are broadcast, found again after a crash."""
+"""Transactions of a task: written down before they are broadcast, gone on with after a crash."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 from attrs import frozen
 
-from iexec_worker.errors import Reverted
+from iexec_worker.chain import calls
+from iexec_worker.chain.dues import Due
+from iexec_worker.chain.gas import CONTRIBUTE_GAS, REVEAL_GAS
+from iexec_worker.chain.signed import SignedTx
 from iexec_worker.model import ZERO_HASH, ChainReceipt
+from iexec_worker.wire import Action, Status
 
 if TYPE_CHECKING:
     from iexec_worker.chain.blocks import BlockWatch
     from iexec_worker.chain.calls import Call
+    from iexec_worker.chain.queue import OnSigned
     from iexec_worker.chain.transactions import Transactions
-    from iexec_worker.stages.task import Task
+    from iexec_worker.stages.task import Record, Task
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 @frozen
 class Sending:
-    """Sends calls through the single writer and keeps their hashes in the task's record."""
+    """Sends calls through the single writer and keeps them in the task's record."""
 
     transactions: Transactions
     blocks: BlockWatch
 
     async def send(self, task: Task, label: str, call: Call) -> ChainReceipt:
-        """Follow the transaction that was sent before, or send one. Raises as the writer does."""
-        receipt = await self._sent_before(task, label, call)
-        if receipt is not None:
-            return receipt
+        """Have *call* mined: go on with what was signed for it before. Raises as the writer."""
+        return await self.transactions.send(
+            call, on_signed=self._remembers(task, label), signed=_signed(task.record, label)
+        )
 
-        async def remember(tx_hash: str) -> None:
-            task.record.transactions[label] = tx_hash
-            await task.save()
+    def adopt(self, task: Task) -> None:
+        """
+        Count what the task will cost, and look after its transactions of an earlier life.
 
-        return await self.transactions.send(call, on_signed=remember)
+        To be called for every task before any of them sends: their nonces are not free.
+        """
+        self.transactions.dues.enter(task.id, partial(due, task.record))
+        for label in task.record.signed:
+            signed = _signed(task.record, label)
+            call = calls.again(label, task.id, signed[-1])
+            self.transactions.adopt(call, signed, self._remembers(task, label))
 
-    async def _sent_before(self, task: Task, label: str, call: Call) -> ChainReceipt | None:
-        """Follow what was sent before; None when nothing of it is left that could have effect."""
-        known = task.record.transactions.get(label)
-        if known is None:
-            return None
-        try:
-            return await self.transactions.follow(known, call)
-        except Reverted as error:
-            # It had no effect and never will: whether another may have, its simulation says.
-            log.warning("earlier transaction had no effect", task=task.id, reason=str(error))
-            return None
+    def release(self, task: Task) -> None:
+        """The task is over: it costs nothing more."""
+        self.transactions.dues.leave(task.id)
 
     async def receipt(self, task: Task, label: str) -> ChainReceipt:
         """
@@ -57,9 +61,43 @@ class Sending:
         A record that does not know the transaction (lost, or replaced) gives the latest block:
         the pool only checks that its node has reached the block.
         """
-        known = task.record.transactions.get(label)
-        found = await self.transactions.mined(known) if known is not None else None
+        last = task.record.transactions.get(label)
+        hashes = {last: None} if last is not None else {}
+        hashes |= {one.tx_hash: None for one in _signed(task.record, label)}
+        found = await self.transactions.mined(hashes)
         if found is not None:
             return found
         latest = await self.blocks.current()
-        return ChainReceipt(latest.number, known or ZERO_HASH)
+        return ChainReceipt(latest.number, last or ZERO_HASH)
+
+    def _remembers(self, task: Task, label: str) -> OnSigned:
+        async def remember(signed: SignedTx) -> None:
+            record = task.record
+            earlier = [one for one in _signed(record, label) if one.nonce == signed.nonce]
+            record.signed[label] = [*dict.fromkeys(one.hex for one in (*earlier, signed))]
+            record.transactions[label] = signed.tx_hash
+            # What is mined again for a task that is over has no document any more.
+            if not _is_over(record):
+                await task.save()
+
+        return remember
+
+
+def due(record: Record) -> Due:
+    """The gas that a task will still use."""
+    if Status.REVEALED in record.told or _is_over(record):
+        return Due()
+    if Status.CONTRIBUTED in record.told:
+        return Due(reveal=REVEAL_GAS)
+    if "contribute" in record.transactions:
+        # Under way, or mined: whichever, nothing may be taken from its reveal.
+        return Due(reveal=REVEAL_GAS, other=CONTRIBUTE_GAS)
+    return Due(other=CONTRIBUTE_GAS + REVEAL_GAS)
+
+
+def _signed(record: Record, label: str) -> list[SignedTx]:
+    return [SignedTx.from_hex(text) for text in record.signed.get(label, ())]
+
+
+def _is_over(record: Record) -> bool:
+    return Status.COMPLETED in record.told or record.action is Action.PLEASE_ABORT

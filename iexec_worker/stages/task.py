@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
 from attrs import define, field, frozen
 
+from iexec_worker.chain.signed import SignedTx
 from iexec_worker.model import (
     Authorization,
     ChainReceipt,
@@ -31,6 +33,12 @@ class Details:
     chain_callback_data: str | None = None
 
 
+def _is_signed(_: object, __: object, signed: dict[str, list[str]]) -> None:
+    """Nothing may be taken for a transaction that is none: its nonce would be anything."""
+    for text in chain.from_iterable(signed.values()):
+        SignedTx.from_hex(text)
+
+
 @define
 class Record:
     """
@@ -38,7 +46,8 @@ class Record:
 
     *action* is the step under way, None while waiting for the pool. *update* is the result of
     that step until the pool acknowledged it. *told* are the acknowledged statuses, in order.
-    *transactions* maps `contribute` and `reveal` to the hash last broadcast.
+    *transactions* maps `contribute` and `reveal` to the hash last broadcast, *signed* to the
+    transactions themselves, in hex: all versions with its nonce, the latest last.
     """
 
     authorization: Authorization
@@ -49,6 +58,7 @@ class Record:
     consensus_block: int = 0
     computed: ComputedFile | None = None
     transactions: dict[str, str] = field(factory=dict)
+    signed: dict[str, list[str]] = field(factory=dict, validator=_is_signed)
 
 
 @frozen

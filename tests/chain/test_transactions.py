@@ -29,6 +29,8 @@ from iexec_worker.telemetry.tree import Node
 from .conftest import FakeNode, HangUp, MakeNode, RpcError, until
 
 if TYPE_CHECKING:
+    from iexec_worker.chain.queue import OnSigned
+    from iexec_worker.chain.signed import SignedTx
     from iexec_worker.devpool.tools import Tools
     from iexec_worker.model import ChainReceipt
 
@@ -44,14 +46,14 @@ RUNTIME: Final = bytes.fromhex(
 CREATION: Final = bytes.fromhex(f"60{len(RUNTIME):02x}8060093d393df3") + RUNTIME
 
 
-def hashes_of(seen: list[str]) -> Callable[[str], Awaitable[None]]:
-    async def on_signed(tx_hash: str) -> None:
-        seen.append(tx_hash)
+def hashes_of(seen: list[str]) -> OnSigned:
+    async def on_signed(signed: SignedTx) -> None:
+        seen.append(signed.tx_hash)
 
     return on_signed
 
 
-async def forget(tx_hash: str) -> None:
+async def forget(signed: SignedTx) -> None:
     pass
 
 
@@ -95,10 +97,13 @@ class Bench:
 
     def raw(self, call: Call, *, nonce: int, price: int) -> str:
         """A transaction of our wallet that the writer knows nothing of."""
+        return self.signed(call, nonce=nonce, price=price).hex
+
+    def signed(self, call: Call, *, nonce: int, price: int) -> SignedTx:
+        """A transaction of our wallet, signed in another life."""
         fields = {"nonce": nonce, "gasPrice": price, "gas": call.gas, "to": call.to, "value": 0}
         chain_id = self.chain.chain_id
-        signed = self.wallet.sign_transaction({**fields, "data": call.data, "chainId": chain_id})
-        return "0x" + signed.raw.hex()
+        return self.wallet.sign_transaction({**fields, "data": call.data, "chainId": chain_id})
 
 
 MakeBench = Callable[..., AbstractAsyncContextManager[Bench]]
@@ -140,9 +145,11 @@ async def test_a_call_is_mined_with_its_event_and_remembered_before(make_bench: 
     async with make_bench() as bench:
         known_before = []
 
-        async def on_signed(tx_hash: str) -> None:
-            known_before.append(await bench.chain.rpc.call("eth_getTransactionByHash", tx_hash))
-            seen.append(tx_hash)
+        async def on_signed(signed: SignedTx) -> None:
+            known_before.append(
+                await bench.chain.rpc.call("eth_getTransactionByHash", signed.tx_hash)
+            )
+            seen.append(signed.tx_hash)
 
         seen: list[str] = []
         receipt = await bench.transactions.send(bench.call(), on_signed=on_signed)
@@ -152,7 +159,7 @@ async def test_a_call_is_mined_with_its_event_and_remembered_before(make_bench: 
         assert receipt.block_number == int(mined["blockNumber"], 16) > 0
         assert (mined["type"], mined["gasPrice"]) == ("0x0", hex(GWEI))
         assert bench.outcomes == [True]
-        assert await bench.transactions.mined(receipt.tx_hash) == receipt
+        assert await bench.transactions.mined([receipt.tx_hash]) == receipt
 
 
 async def test_what_the_contract_refuses_is_not_sent(make_bench: MakeBench) -> None:
@@ -231,10 +238,10 @@ async def test_a_stuck_transaction_is_replaced_under_the_same_nonce(make_bench: 
         seen: list[str] = []
         await bench.chain.hold()
 
-        async def on_signed(tx_hash: str) -> None:
-            seen.append(tx_hash)
+        async def on_signed(signed: SignedTx) -> None:
+            seen.append(signed.tx_hash)
             if len(seen) == 3:
-                bench.nursery.start_soon(bench.release_with, tx_hash)
+                bench.nursery.start_soon(bench.release_with, signed.tx_hash)
 
         receipt = await bench.transactions.send(bench.call(), on_signed=on_signed)
 
@@ -258,9 +265,7 @@ async def test_at_the_cap_a_stuck_transaction_is_left_alone(make_bench: MakeBenc
         assert bench.outcomes == [True]
 
 
-async def _send(
-    bench: Bench, call: Call, on_signed: Callable[[str], Awaitable[None]] = forget
-) -> None:
+async def _send(bench: Bench, call: Call, on_signed: OnSigned = forget) -> None:
     await bench.transactions.send(call, on_signed=on_signed)
 
 
@@ -280,8 +285,7 @@ async def test_a_caller_cancelled_in_flight_leaves_the_writer_in_order(
 
         assert await bench.count() == 2
         assert bench.outcomes == [True, True]
-        followed = await bench.transactions.follow(seen[0], bench.call())
-        assert followed is not None
+        assert await bench.transactions.mined(seen) is not None
 
 
 async def test_a_caller_cancelled_in_the_queue_sends_nothing(make_bench: MakeBench) -> None:
@@ -305,7 +309,7 @@ async def test_a_caller_cancelled_while_it_writes_the_hash_down_sends_nothing(
     async with make_bench() as bench:
         async with trio.open_nursery() as nursery:
 
-            async def on_signed(tx_hash: str) -> None:
+            async def on_signed(signed: SignedTx) -> None:
                 nursery.cancel_scope.cancel()
                 await trio.testing.wait_all_tasks_blocked()
 
@@ -318,7 +322,7 @@ async def test_a_caller_cancelled_while_it_writes_the_hash_down_sends_nothing(
 async def test_a_hash_that_cannot_be_written_down_is_not_broadcast(make_bench: MakeBench) -> None:
     async with make_bench() as bench:
 
-        async def full(tx_hash: str) -> None:
+        async def full(signed: SignedTx) -> None:
             raise OSError("no space left")
 
         with pytest.raises(OSError, match="no space left"):
@@ -347,7 +351,7 @@ async def test_callers_do_not_hang_when_the_writer_stops(make_bench: MakeBench) 
             transactions = Transactions(bench.transactions.route, bench.transactions.hub, print)
             async with trio.open_nursery() as caller:
 
-                async def refused(tx_hash: str) -> None:
+                async def refused(signed: SignedTx) -> None:
                     writer.cancel()
                     await trio.sleep_forever()
 
@@ -362,23 +366,87 @@ async def test_callers_do_not_hang_when_the_writer_stops(make_bench: MakeBench) 
                     await transactions.send(bench.call(), on_signed=refused)
 
 
-async def test_follow_finds_waits_and_gives_up(make_bench: MakeBench) -> None:
+async def test_what_was_signed_before_a_crash_is_broadcast_again_byte_for_byte(
+    make_bench: MakeBench,
+) -> None:
     async with make_bench() as bench:
-        follow, call = bench.transactions.follow, bench.call()
-        assert await follow(TASKS[7], call) is None, "nobody knows it"
+        signed = bench.signed(bench.call(), nonce=0, price=GWEI)
+        seen: list[str] = []
 
+        receipt = await bench.transactions.send(
+            bench.call(), on_signed=hashes_of(seen), signed=[signed]
+        )
+
+        assert (receipt.tx_hash, seen, await bench.count()) == (signed.tx_hash, [], 1)
+
+
+@pytest.mark.parametrize("mined", [0, 1])
+async def test_any_version_that_was_mined_before_a_crash_is_found(
+    mined: int, make_bench: MakeBench
+) -> None:
+    async with make_bench() as bench:
+        versions = [bench.signed(bench.call(), nonce=0, price=p * GWEI) for p in (1, 2)]
+        await bench.chain.rpc.call("eth_sendRawTransaction", versions[mined].hex)
+
+        receipt = await bench.transactions.send(bench.call(), on_signed=forget, signed=versions)
+
+        assert (receipt.tx_hash, await bench.count()) == (versions[mined].tx_hash, 1)
+
+
+async def test_one_that_had_no_effect_before_a_crash_is_made_anew(make_bench: MakeBench) -> None:
+    async with make_bench() as bench:
+        nobody = "0x" + 40 * "9"
+        useless = bench.signed(bench.call(to=nobody), nonce=0, price=GWEI)
+        await bench.chain.rpc.call("eth_sendRawTransaction", useless.hex)
+        seen: list[str] = []
+
+        receipt = await bench.transactions.send(
+            bench.call(), on_signed=hashes_of(seen), signed=[useless]
+        )
+
+        assert (seen, await bench.count()) == ([receipt.tx_hash], 2)
+
+
+async def test_one_whose_nonce_went_to_another_is_made_anew(make_bench: MakeBench) -> None:
+    async with make_bench() as bench:
+        await bench.transactions.send(bench.call(TASKS[1]), on_signed=forget)
+        outrun = bench.signed(bench.call(), nonce=0, price=3 * GWEI)
+        seen: list[str] = []
+
+        receipt = await bench.transactions.send(
+            bench.call(), on_signed=hashes_of(seen), signed=[outrun]
+        )
+
+        assert (seen, await bench.count()) == ([receipt.tx_hash], 2)
+
+
+async def test_one_that_is_stuck_since_before_a_crash_is_replaced(make_bench: MakeBench) -> None:
+    async with make_bench() as bench:
         await bench.chain.hold()
-        raw = bench.raw(call, nonce=0, price=GWEI)
-        tx_hash = await bench.chain.rpc.call("eth_sendRawTransaction", raw)
-        assert await follow(tx_hash, call) is None, "stuck for 12 block times"
+        stuck = bench.signed(bench.call(), nonce=0, price=GWEI)
+        seen: list[str] = []
 
-        bench.nursery.start_soon(bench.chain.release)
-        receipt = await follow(tx_hash, call)
-        assert receipt is not None
-        assert receipt.tx_hash == tx_hash
-        assert await follow(tx_hash, call) == receipt
-        with pytest.raises(Reverted):
-            await follow(tx_hash, bench.call(TASKS[3]))
+        async def on_signed(signed: SignedTx) -> None:
+            seen.append(signed.tx_hash)
+            bench.nursery.start_soon(bench.release_with, signed.tx_hash)
+
+        receipt = await bench.transactions.send(bench.call(), on_signed=on_signed, signed=[stuck])
+
+        assert (receipt.tx_hash, await bench.count()) == (seen[0], 1)
+
+
+async def test_a_nonce_of_an_earlier_life_is_kept_for_its_transaction(
+    make_bench: MakeBench,
+) -> None:
+    async with make_bench() as bench:
+        # Signed and written down, and then the process died: no node has ever seen it.
+        signed = bench.signed(bench.call(), nonce=0, price=GWEI)
+        bench.transactions.adopt(bench.call(), [signed], forget)
+
+        await bench.transactions.send(bench.call(TASKS[1]), on_signed=forget)
+
+        assert await bench.transactions.mined([signed.tx_hash]) is not None
+        assert await bench.count() == 2
 
 
 async def test_a_transaction_from_before_a_crash_is_waited_for_not_doubled(
@@ -411,9 +479,9 @@ async def test_a_stuck_one_from_before_a_crash_gives_its_nonce(make_bench: MakeB
         await bench.chain.rpc.call("eth_sendRawTransaction", raw)
         seen: list[str] = []
 
-        async def on_signed(tx_hash: str) -> None:
-            seen.append(tx_hash)
-            bench.nursery.start_soon(bench.release_with, tx_hash)
+        async def on_signed(signed: SignedTx) -> None:
+            seen.append(signed.tx_hash)
+            bench.nursery.start_soon(bench.release_with, signed.tx_hash)
 
         receipt = await bench.transactions.send(bench.call(TASKS[1]), on_signed=on_signed)
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 from attrs import define
 
+from iexec_worker.chain.dues import Due, Dues
 from iexec_worker.chain.gas import GasRules
 from iexec_worker.chain.rpc import NodeRefused
 from iexec_worker.membership.obstacles import Obstacles
@@ -35,10 +36,16 @@ class FakeHub:
 RULES = GasRules(1.0, CAP)
 
 
-def obstacles(wei: int | Exception, rules: GasRules = RULES, *, machine: str = "") -> Obstacles:
+def obstacles(
+    wei: int | Exception,
+    rules: GasRules = RULES,
+    *,
+    machine: str = "",
+    dues: Dues | None = None,
+) -> Obstacles:
     hub: Any = FakeHub(wei)
     blocks: Any = FakeBlocks()
-    return Obstacles(hub, blocks, rules, trio.Event(), lambda: machine)
+    return Obstacles(hub, blocks, rules, dues or Dues(), trio.Event(), lambda: machine)
 
 
 async def test_less_than_one_transaction_is_out_of_gas() -> None:
@@ -75,3 +82,33 @@ async def test_a_node_that_refuses_is_in_the_way() -> None:
 
 async def test_a_machine_that_cannot_compute_takes_no_work() -> None:
     assert await obstacles(100 * ONE, machine="the disk is full")() == "the disk is full"
+
+
+def under_way(*dues: Due) -> Dues:
+    found = Dues()
+    for number, due in enumerate(dues):
+        found.enter(str(number), lambda due=due: due)  # type: ignore[misc]  # bound now
+    return found
+
+
+async def test_gas_is_kept_back_for_the_tasks_under_way() -> None:
+    # At the cap: 600,000 for a new task, 600,000 for one that computes, 100,000 for a reveal.
+    dues = under_way(Due(other=600_000), Due(reveal=100_000))
+    needed = 1_300_000 * CAP
+
+    assert await obstacles(needed, dues=dues)() == ""
+    look = obstacles(needed - 7, dues=dues)
+    assert await look() == look.gas
+    assert f"send 7 wei to {WALLET}" in look.gas
+    assert "kept back" in look.gas
+
+
+@pytest.mark.parametrize("rules", [GasRules(1.0, CAP, sidechain=True), GasRules(1.0, 0)])
+async def test_free_chains_keep_no_gas_back(rules: GasRules) -> None:
+    assert await obstacles(0, rules, dues=under_way(Due(reveal=100_000)))() == ""
+
+
+async def test_a_task_that_is_over_keeps_nothing_back() -> None:
+    dues = under_way(Due(other=600_000))
+    dues.leave("0")
+    assert await obstacles(ONE, dues=dues)() == ""

@@ -11,6 +11,7 @@ import trio
 from attrs import define, field
 
 from iexec_worker.chain.blocks import Block
+from iexec_worker.chain.transactions import Transactions
 from iexec_worker.model import (
     ZERO_ADDRESS,
     Account,
@@ -32,6 +33,7 @@ from iexec_worker.replicates.steps import Steps
 from iexec_worker.scheduler.api import Answer
 from iexec_worker.scheduler.subscriptions import Subscriptions
 from iexec_worker.stages.conditions import Conditions
+from iexec_worker.stages.sending import Sending
 from iexec_worker.stages.task import Details, Stage, Task
 from iexec_worker.telemetry.tree import Node
 from iexec_worker.wire import Action, Status
@@ -174,6 +176,7 @@ class World:
             hub=chain,
             blocks=chain,
             subscriptions=self.subscriptions,
+            sending=Sending(Transactions(chain, chain, lambda _: None), chain),
             journal=Journal(self.folder),
             slots=self.slots,
             now=self.now,

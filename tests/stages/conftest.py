@@ -11,6 +11,7 @@ from attrs import define, field
 
 from iexec_worker.chain import commitments
 from iexec_worker.chain.blocks import Block
+from iexec_worker.chain.wallet import Wallet
 from iexec_worker.model import (
     ZERO_ADDRESS,
     Account,
@@ -27,12 +28,20 @@ from tests import samples
 from tests.samples import TASK, WALLET
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from iexec_worker.chain.queue import OnSigned
+    from iexec_worker.chain.signed import SignedTx
 
 DIGEST: Final = "0x" + 64 * "d"
 RESULT: Final = commitments.result_hash(TASK, DIGEST)
 SEAL: Final = commitments.result_seal(WALLET, TASK, DIGEST)
+
+#: A transaction of somebody; no stage looks into it.
+SIGNED: Final = Wallet.from_key(64 * "1").sign_transaction(
+    {"nonce": 3, "gasPrice": 7, "gas": 9, "to": WALLET, "value": 0, "data": "0x", "chainId": 1}
+)
 
 
 @define(eq=False)
@@ -44,10 +53,10 @@ class FakeChain:
     stake: int = 5
     head: int = 100
     calls: list[str] = field(factory=list)
-    followed: list[str] = field(factory=list)
-    #: What happens to the chain, or is raised, when a transaction is sent or followed.
+    #: For each of them the transactions of an earlier life that it goes on with.
+    resumed: list[list[str]] = field(factory=list)
+    #: What happens to the chain, or is raised, when a transaction is sent.
     on_send: Callable[[], None] = lambda: None
-    on_follow: Callable[[], ChainReceipt | None] = lambda: None
     on_block: Callable[[], None] = lambda: None
 
     async def contribute_view(self, task_id: str, worker: str) -> tuple[Any, ...]:
@@ -79,20 +88,18 @@ class FakeChain:
     def reveal(self, *_: object) -> str:
         return "reveal"
 
-    async def send(self, call: str, *, on_signed: Callable[[str], Awaitable[None]]) -> ChainReceipt:
-        await on_signed(f"0x{call}")
+    async def send(self, call: str, *, on_signed: OnSigned, signed: list[SignedTx]) -> ChainReceipt:
+        self.resumed.append([one.tx_hash for one in signed])
+        if not signed:
+            await on_signed(SIGNED)
         self.calls.append(call)
         self.on_send()
-        return ChainReceipt(self.head, f"0x{call}")
+        return ChainReceipt(self.head, SIGNED.tx_hash)
 
-    async def follow(self, tx_hash: str, call: str) -> ChainReceipt | None:
+    async def mined(self, hashes: Iterable[str]) -> ChainReceipt | None:
         await trio.lowlevel.checkpoint()
-        self.followed.append(tx_hash)
-        return self.on_follow()
-
-    async def mined(self, tx_hash: str) -> ChainReceipt | None:
-        await trio.lowlevel.checkpoint()
-        return ChainReceipt(42, tx_hash)
+        found = list(hashes)
+        return ChainReceipt(42, found[-1]) if found else None
 
     def is_contributed(self, status: ContributionStatus = ContributionStatus.CONTRIBUTED) -> None:
         self.contribution = Contribution(status, RESULT, SEAL, ZERO_ADDRESS)

@@ -8,14 +8,13 @@ import pytest
 
 from iexec_worker.errors import Reverted, StageFailed
 from iexec_worker.model import ComputedFile
-from iexec_worker.stages.contribute import Contribute
+from iexec_worker.stages.contribute import LOOKS, Contribute
 from iexec_worker.stages.sending import Sending
 from iexec_worker.wire import Cause
 from tests.samples import WALLET
-from tests.stages.conftest import DIGEST
+from tests.stages.conftest import DIGEST, SIGNED
 
 if TYPE_CHECKING:
-    from iexec_worker.model import ChainReceipt
     from iexec_worker.stages.conditions import Conditions
     from iexec_worker.stages.task import Task
     from tests.stages.conftest import FakeChain
@@ -33,7 +32,8 @@ async def test_the_hash_is_remembered_and_the_receipt_told(
 ) -> None:
     details = await contribute(task)
     assert details.chain_receipt is not None
-    assert details.chain_receipt.tx_hash == task.record.transactions["contribute"] == "0xcontribute"
+    assert details.chain_receipt.tx_hash == task.record.transactions["contribute"] == SIGNED.tx_hash
+    assert task.record.signed == {"contribute": [SIGNED.hex]}
 
 
 async def test_our_own_contribution_is_success(
@@ -80,13 +80,51 @@ async def test_without_a_digest_nothing_is_sent(
     assert (caught.value.cause, chain.calls) == (Cause.DETERMINISM_HASH_NOT_FOUND, [])
 
 
-async def test_an_earlier_transaction_that_reverted_is_no_obstacle(
+async def test_what_was_signed_before_is_gone_on_with(
     contribute: Contribute, chain: FakeChain, task: Task
 ) -> None:
-    def reverted() -> ChainReceipt | None:
-        raise Reverted("mined without effect")
-
-    chain.on_follow = reverted
-    task.record.transactions["contribute"] = "0xbefore"
+    task.record.signed["contribute"] = [SIGNED.hex]
     await contribute(task)
-    assert (chain.followed, chain.calls) == (["0xbefore"], ["contribute"])
+    assert (chain.resumed, chain.calls) == ([[SIGNED.tx_hash]], ["contribute"])
+
+
+async def test_a_refusal_that_nothing_explains_may_be_a_node_behind_and_passes(
+    contribute: Contribute, chain: FakeChain, task: Task
+) -> None:
+    def behind() -> None:
+        if chain.head < 103:
+            raise Reverted("no reason given")
+
+    chain.on_send = behind
+    details = await contribute(task)
+    assert details.chain_receipt is not None
+    assert chain.calls == 4 * ["contribute"]
+
+
+async def test_a_refusal_that_nothing_explains_is_final_after_some_blocks(
+    contribute: Contribute, chain: FakeChain, task: Task
+) -> None:
+    def refuse() -> None:
+        raise Reverted("perhaps a signature is not accepted")
+
+    chain.on_send = refuse
+    with pytest.raises(StageFailed) as caught:
+        await contribute(task)
+    assert caught.value.cause is Cause.CHAIN_RECEIPT_NOT_VALID
+    assert len(chain.calls) == LOOKS
+
+
+async def test_a_condition_that_fails_while_we_look_again_is_the_cause(
+    contribute: Contribute, chain: FakeChain, task: Task
+) -> None:
+    def refuse() -> None:
+        raise Reverted("no reason given")
+
+    def consensus() -> None:
+        if chain.head == 103:
+            chain.has_consensus()
+
+    chain.on_send, chain.on_block = refuse, consensus
+    with pytest.raises(StageFailed) as caught:
+        await contribute(task)
+    assert caught.value.cause is Cause.TASK_NOT_ACTIVE
