@@ -23,7 +23,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.bench import engine, link, process
+from tests.bench import engine, link, process, sessions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -35,7 +35,15 @@ CACHE = Path(__file__).parents[2] / ".cache"
 
 async def figures(folder: Path, wanted: str) -> AsyncIterator[Figure]:
     """Measure one thing after the other; nothing else runs meanwhile."""
-    for measure in (process.imports, process.start, link.notification, engine.exits, engine.cuts):
+    measures = (
+        process.imports,
+        process.start,
+        link.notification,
+        sessions.session,
+        engine.exits,
+        engine.cuts,
+    )
+    for measure in measures:
         if measure.__name__.startswith(wanted):
             for figure in await measure(CACHE, folder):
                 yield figure
@@ -52,6 +60,6 @@ async def main(wanted: str) -> None:
 
 
 if __name__ == "__main__":
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("warning"))
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     os.environ.setdefault("PYTHONHASHSEED", "0")
     trio.run(main, sys.argv[1] if len(sys.argv) > 1 else "")

@@ -7,6 +7,7 @@ Each has a pool and a worker of its own, and all of them wait side by side.
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -19,6 +20,7 @@ from iexec_worker.wire import Action, Status
 from tests.integration.hired import Agency, Hired, until
 from tests.integration.moments import computing
 from tests.integration.shop import Ended, Order, Shop, quick
+from tests.samples import TO_COMPLETED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,6 +34,10 @@ LIMIT: Final = 100
 # The first of these tests waits for them all.
 pytestmark = pytest.mark.timeout(LIMIT + 30)
 
+#: So many tasks compute at once.
+SLOTS: Final = 3
+
+LOGIN: Final = "POST /workers/login"
 LINKS: Final = "POST /connect/*/xhr_streaming"
 REGISTER: Final = "POST /workers/register"
 
@@ -148,7 +154,35 @@ async def lost_scheduler(scene: Scene) -> Outcome:
     return Outcome(ended, notes=tuple(notes))
 
 
+async def held_updates(scene: Scene) -> Outcome:
+    """All tasks end their computing while the scheduler is lost, and has forgotten our token."""
+    pool, worker = scene.pool, scene.worker
+    bought = [await scene.shop.buy(Order(f"{n} sleep={n}")) for n in range(5, 5 + SLOTS)]
+    for one in bought:
+        await computing(pool, worker, one.task_id)
+    async with pool.services.scheduler.front.offline():
+        for one in bought:
+            await until(partial(_computed, worker, one.task_id), limit=30)
+        await scene.doing("the scheduler is lost")
+        pool.scheduler.process.memory.tokens.forget()
+        before = len(pool.record.exchanges)
+    ended = [await scene.shop.over(one, worker.wallet) for one in bought]
+    after = pool.record.exchanges[before:]
+    steps = (LOGIN, REGISTER, LINKS, "POST /replicates/*/updateStatus")
+    began = [next(n for n, call in enumerate(after) if call.matches(step)) for step in steps]
+    notes = [f"in order: {began == sorted(began)}"]
+    notes += [
+        f"{[told.code for told in one.updates]} {one.told == [*TO_COMPLETED]}" for one in ended
+    ]
+    return Outcome(ended[0], notes=tuple(notes))
+
+
+async def _computed(worker: Hired, task_id: str) -> bool:
+    return not await trio.to_thread.run_sync(worker.containers, task_id)
+
+
 SCENES: Final = (
+    held_updates,
     late_answer,
     lost_notification,
     silent_link,
@@ -167,7 +201,7 @@ async def play(
     async with open_pool(quick(folder / "pool")) as pool, trio.open_nursery() as nursery:
         agency = Agency(pool, folder / "workers", engine_url, os.environ, nursery)
         try:
-            worker = await agency.start()
+            worker = await agency.start(slots=SLOTS)
             await worker.registered(pool)
             outcome = await scene(Scene(pool, Shop(pool, engine_url, {"demo": image}), worker))
             await agency.check()
@@ -265,3 +299,12 @@ def test_a_lost_scheduler_makes_a_worker_unready_and_costs_no_task(outcomes: Out
 
     assert "the scheduler is lost" in component
     assert health == "200"
+
+
+def test_what_was_computed_while_the_scheduler_was_lost_is_told_afterwards_once_and_in_order(
+    outcomes: Outcomes,
+) -> None:
+    order, *tasks = outcome(outcomes, held_updates).notes
+
+    assert order == "in order: True"
+    assert tasks == [f"{[200] * len(TO_COMPLETED)} True"] * SLOTS
