@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two faults, and between two tasks, unless told otherwise.
 _FAULT_EVERY: Final = 1.8
-_TASK_EVERY: Final = 7.5
+_TASK_EVERY: Final = 4.0
 
 #: Columns of lines that no terminal wraps.
 _WIDE: Final = 200
@@ -64,7 +64,7 @@ def _faults(
     help="How many, and of which kinds: `50`, `kill,reset`, `50,kill`; default: many, of all.",
 )
 @click.option("--workers", type=click.IntRange(min=1), default=4, show_default=True)
-@click.option("--tasks", type=click.IntRange(min=1), help="How many; default: eight a minute.")
+@click.option("--tasks", type=click.IntRange(min=1), help="How many; default: fifteen a minute.")
 @click.option("--folder", type=_folder, help="For logs; default: a new one, kept if needed.")
 @click.option("--json", "as_json", is_flag=True, help="End with JSON instead of a table.")
 @click.pass_context

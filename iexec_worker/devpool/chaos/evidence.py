@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 _LABEL: Final = "com.iexec.worker.wallet"
 
 _SET_ASIDE: Final = "journal set aside"
+
+#: What a drain that takes too long says aloud, as it should.
+_MEANT: Final = "parked with a contribution"
 
 #: Blocks that are asked for in one request.
 _BATCH: Final = 50
@@ -224,24 +228,33 @@ def _files(folder: Path) -> Iterator[Path]:
     return folder.rglob("*") if folder.is_dir() else iter(())
 
 
-def _events(life: Life) -> Iterator[dict[str, Any]]:
-    """What a worker logged; what is no event is one of level `error`: Python's own words."""
-    if not life.log.exists():
-        return
-    for line in life.log.read_text(errors="replace").splitlines():
-        try:
-            event = json.loads(line)
-        except ValueError:
-            event = None
-        if isinstance(event, dict):
-            yield event
+def _events(life: Life) -> Iterator[Mapping[str, Any]]:
+    """
+    What a worker logged.
+
+    Python's own words, a traceback for instance, are one event of level `error`: their last line.
+    """
+    text = life.log.read_text(errors="replace") if life.log.exists() else ""
+    for is_json, lines in groupby(text.splitlines(), lambda line: line.startswith("{")):
+        if is_json:
+            yield from filter(None, map(_event, lines))
+        elif said := "".join(f"{line}\n" for line in lines).strip():
+            last = said.rpartition("\n")[2]
+            yield {"event": last, "level": "error", "timestamp": life.log.parent.name}
+
+
+def _event(line: str) -> Mapping[str, Any] | None:
+    try:
+        event: Mapping[str, Any] = json.loads(line)
+    except ValueError:
         # A worker that is killed may be cut short in the middle of a line.
-        elif line.strip() and not line.startswith("{"):
-            yield {"event": line, "level": "error", "timestamp": life.log.parent.name}
+        return None
+    return event
 
 
 def _is_error(event: Mapping[str, Any]) -> bool:
-    return event["level"] in ("error", "critical") or "exception" in event
+    loud = event["level"] in ("error", "critical") or "exception" in event
+    return loud and not event["event"].startswith(_MEANT)
 
 
 def _counted(events: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from attrs import frozen
 
+from iexec_worker.devpool.chaos import processes
 from iexec_worker.devpool.chaos.disk import fill
 from iexec_worker.devpool.chaos.proxy import Plan
 
@@ -101,11 +102,8 @@ async def _refuse(scene: Scene, injection: Injection) -> None:
 
 
 async def _freeze(process: trio.Process, seconds: float) -> None:
-    process.send_signal(signal.SIGSTOP)
-    try:
+    with processes.frozen(process.pid):
         await trio.sleep(seconds)
-    finally:
-        process.send_signal(signal.SIGCONT)
 
 
 async def _freeze_engine(scene: Scene, injection: Injection) -> None:

@@ -27,7 +27,7 @@ PERIOD: Final = 60
 _BUYING: Final = 0.8
 
 #: How often two workers have to agree (the smallest trust that takes two).
-_PAIRS: Final = 0.3
+_PAIRS: Final = 0.35
 _TRUST: Final = 3
 
 
@@ -61,7 +61,7 @@ def _orders(options: ChaosOptions, random: Random) -> Iterator[Order]:
     for number in range(options.tasks):
         at = _BUYING * options.duration * number / options.tasks
         pair = options.workers > 1 and random.random() < _PAIRS
-        yield Order(number, at, _TRUST if pair else 1, round(random.uniform(0.2, 4.0), 1))
+        yield Order(number, at, _TRUST if pair else 1, round(random.uniform(0.2, 8.0), 1))
 
 
 async def buy(scene: Scene, orders: tuple[Order, ...], bought: dict[str, Order]) -> None:

@@ -19,7 +19,8 @@ class Returning:
     """
     Runs *command* again and again; it serves when *probe* says so, within *limit* seconds.
 
-    Each life logs into a file of its own in *folder*. *command* may be changed between lives.
+    Each life logs into a file of its own in *folder*; before it begins, *tidy* removes what the
+    one before has left in its way.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Returning:
     probe: Callable[[], Awaitable[bool]]
     limit: float
     grace: float = 5.0
+    tidy: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
     lives: int = field(default=0, init=False)
     _present: Child = field(init=False)
     _serving: trio.Event = field(factory=trio.Event, init=False)
@@ -35,6 +37,7 @@ class Returning:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run it until cancelled; started when it serves. Raises Fatal when it does not return."""
         while True:
+            await self.tidy()
             self.lives += 1
             log = self.folder / f"{self.name}-{self.lives}.log"
             async with child(self.command, name=self.name, log=log, grace=self.grace) as process:

@@ -65,7 +65,7 @@ class Verdict:
     def ends(self) -> Mapping[str, int]:
         """What ended the lives of workers: a signal of ours, or an exit status of their own."""
         lives = [life for own in self.lives.values() for life in own[:-1]]
-        return Counter(life.ordered or f"by itself, status {life.status}" for life in lives)
+        return Counter(life.ordered or _end(life) for life in lives)
 
     def recovery(self) -> dict[str, float]:
         """The distribution of the recoveries, in seconds; empty without any."""
@@ -98,6 +98,12 @@ class Verdict:
             "invariants": {invariant.name: invariant.text for invariant in INVARIANTS},
             "breaches": [attrs.asdict(breach) for breach in self.breaches],
         }
+
+
+def _end(life: Life) -> str:
+    if life.status is None:
+        return "did not come up"
+    return f"by itself, status {life.status}"
 
 
 async def keep(scene: Scene, verdict: Verdict) -> None:
