@@ -27,6 +27,12 @@ class Readiness:
     attendance: Attendance | None = None
     obstacles: Obstacles | None = None
 
+    @property
+    def line(self) -> str:
+        """Say all of it in one line."""
+        troubles = [f"{name}: {reason}" for name, reason in self().items() if reason]
+        return "; ".join(troubles) or "member of the pool, takes work"
+
     def __call__(self) -> Mapping[str, str | None]:
         joined, obstacles = self.attendance, self.obstacles
         return {

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import attrs
-import httpx
 import structlog
 import trio
 from attrs import define, field
 
 from iexec_worker.app import signals
-from iexec_worker.app.assembly import Identity, api_of, build_chain, build_member
+from iexec_worker.app.assembly import Identity
 from iexec_worker.app.clients import Clients, open_clients
 from iexec_worker.app.disk import Disk
-from iexec_worker.app.machine import worker_model
+from iexec_worker.app.joining import Joining
 from iexec_worker.app.readiness import Readiness
-from iexec_worker.app.watches import EngineWatch, count_transactions
+from iexec_worker.app.systemd import NO_UNIT, Reports, Unit
+from iexec_worker.app.watches import EngineWatch
 from iexec_worker.chain.wallet import Wallet
-from iexec_worker.errors import Fatal, Rejected, SessionLost, Transient, Unauthorized
-from iexec_worker.membership import join, membership
-from iexec_worker.membership.attendance import TermsChanged
+from iexec_worker.errors import Fatal
 from iexec_worker.membership.ending import Ending
 from iexec_worker.replicates.slots import Slots
 from iexec_worker.server import serve
@@ -32,9 +29,7 @@ from iexec_worker.supervise import (
     FOREVER,
     Escalated,
     Intensity,
-    Interrupted,
     Policy,
-    Restart,
     describe,
     ends_in_time,
     ends_within,
@@ -47,11 +42,8 @@ from iexec_worker.telemetry.tree import Node, State
 from iexec_worker.telemetry.version import FULL_VERSION
 
 if TYPE_CHECKING:
-    from iexec_worker.app.assembly import Chain
     from iexec_worker.config import Config
-    from iexec_worker.membership.attendance import Attendance
-    from iexec_worker.membership.join import Terms
-    from iexec_worker.membership.member import Member
+    from iexec_worker.supervise import Service
     from iexec_worker.telemetry.redaction import Redactor
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -61,13 +53,14 @@ async def run(
     config: Config,
     log_format: str,
     node: Node,
+    unit: Unit = NO_UNIT,
     *,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
     Be a worker until drained or stopped; started with the URL of its HTTP server.
 
-    *node* becomes the root of the tree.
+    *node* becomes the root of the tree; *unit* is what systemd wants of this process.
 
     Raises `Fatal` for what only a person can mend, `Escalated` when a part fails too often.
     """
@@ -77,7 +70,7 @@ async def run(
     )
     log.info("worker starts", version=FULL_VERSION, name=config.worker.name, wallet=wallet.address)
     async with open_clients(config) as clients:
-        root = Root(config, wallet, clients, redactor, node)
+        root = Root(config, wallet, clients, redactor, node, unit)
         try:
             await root.run(task_status=task_status)
         except* (Fatal, Escalated) as group:
@@ -86,16 +79,23 @@ async def run(
     log.info("worker ends")
 
 
+#: Seconds from SIGINT, or a second SIGTERM, to the end: containers are stopped within two.
+STOP_LIMIT: Final = 4.0
+
+#: Seconds that everything has to end, stopped containers included. What takes longer never ends.
+ENDING_LIMIT: Final = 45.0
+
+
 @define(eq=False)
 class Root:
     """
     Opens the tree.
 
         worker
-        ├── signals, server, engine    there before any pool is
-        └── member                     made anew, as one piece, for every other set of terms
+        ├── signals, systemd, server, engine, disk    there before any pool is
+        └── member                                    see `Joining`
             ├── blocks, transactions, wallet
-            └── membership             session, replicates
+            └── membership                            session, replicates, janitor
     """
 
     config: Config
@@ -103,11 +103,8 @@ class Root:
     clients: Clients
     redactor: Redactor
     node: Node = field(factory=lambda: Node("worker"))
+    unit: Unit = NO_UNIT
     ending: Ending = field(init=False)
-    _own: Identity = field(init=False)
-    _ready: Readiness = field(init=False)
-    #: While there are replicates, so that a drain is the membership's to end.
-    _holding: bool = field(init=False, default=False)
 
     @ending.default
     def _in_the_operators_time(self) -> Ending:
@@ -115,28 +112,39 @@ class Root:
 
     async def run(self, *, task_status: trio.TaskStatus[str]) -> None:
         """Run all parts; ends when the membership has been drained."""
+        give_up = partial(os._exit, os.EX_SOFTWARE)
         with (
+            self.node.child("systemd") as systemd,
             self.node.child("server") as server,
             self.node.child("engine") as engine,
+            self.node.child("disk") as disk,
             self.node.child("member") as member,
         ):
-            own = self._own = self._identity(engine)
-            self._ready = Readiness(own.engine, own.disk, self.ending.draining)
-            give_up = partial(os._exit, os.EX_SOFTWARE)
+            own = self._identity(engine, disk)
+            await own.disk.require()
+            ready = Readiness(own.engine, own.disk, self.ending.draining)
+            joining = Joining(own, ready, self._policy, member)
+            reports = Reports(self.unit, self.ending, lambda: ready.line, self.alive, systemd)
             async with (
                 ends_within(self.node, STOP_LIMIT, give_up, since=self.ending.stopping),
                 ends_in_time(self.node, ENDING_LIMIT, give_up) as nursery,
             ):
                 await nursery.start(signals.run, self.ending)
-                nursery.start_soon(self._leave, nursery.cancel_scope)
+                nursery.start_soon(self._leave, joining, nursery.cancel_scope)
                 nursery.start_soon(supervise, own.engine.run, engine, FOREVER)
-                url = await nursery.start(supervise, self._server(), server, self._policy)
+                nursery.start_soon(supervise, own.disk.run, disk, FOREVER)
+                url = await nursery.start(supervise, self._server(own, ready), server, self._policy)
                 log.info("serving", url=url)
+                nursery.start_soon(supervise, reports.run, systemd, FOREVER)
                 self.node.enter(State.RUNNING)
                 task_status.started(url)
-                await supervise(self._member(member), member, self._member_policy)
+                await supervise(joining.run, member, joining.own_policy)
 
-    def _identity(self, engine: Node) -> Identity:
+    def alive(self) -> bool:
+        """False when a part has ended that must not: only another process would bring it back."""
+        return all(part.state is not State.STOPPED for part in self.node.children.values())
+
+    def _identity(self, engine: Node, disk: Node) -> Identity:
         config = self.config.worker
         durations = Durations(self.config.telemetry.metrics_window)
         metrics = Metrics(self.wallet.address, durations, self.node)
@@ -152,13 +160,13 @@ class Root:
             slots,
             self.ending,
             EngineWatch(self.clients.engine, engine, config.gpu_enabled),
-            Disk(config.tasks_dir, config.min_free_disk),
+            Disk(config.tasks_dir, config.min_free_disk, disk),
         )
 
-    async def _leave(self, tree: trio.CancelScope) -> None:
+    async def _leave(self, joining: Joining, tree: trio.CancelScope) -> None:
         """End at once when there is no work at hand; a membership that has some ends itself."""
         await self.ending.draining.wait()
-        if not self._holding:
+        if not joining.holding:
             tree.cancel()
 
     @property
@@ -166,93 +174,14 @@ class Root:
         settings = self.config.supervision
         return Policy(intensity=Intensity(settings.restarts, settings.period))
 
-    @property
-    def _member_policy(self) -> Policy:
-        """Pool and node may be away, or change: for ever again. What a bug does is counted."""
-        return attrs.evolve(self._policy, restart=Restart.TRANSIENT, borne=PASSING)
-
-    def _server(self) -> Any:  # noqa: ANN401 - a Service
+    def _server(self, own: Identity, ready: Readiness) -> Service:
         view = View(
             root=self.node,
-            durations=self._own.durations,
-            metrics=self._own.metrics,
-            alive=lambda: True,
-            readiness=self._ready,
+            durations=own.durations,
+            metrics=own.metrics,
+            alive=self.alive,
+            readiness=ready,
             redact=self.redactor.value,
         )
         worker = self.config.worker
         return partial(serve.run, make_app(view), bind=worker.bind, port=worker.port)
-
-    def _member(self, node: Node) -> Any:  # noqa: ANN401 - a Service
-        async def one(*, task_status: trio.TaskStatus[None]) -> None:
-            if self.ending.draining.is_set():
-                return
-            node.doing = f"asking the scheduler at {self.config.scheduler.url}"
-            terms = await join.ask(
-                api_of(self._own), self.clients.pool, self.config.scheduler.pool_address
-            )
-            host = httpx.URL(terms.chain.node_url).host
-            async with self.clients.node(host) as client:
-                chain = build_chain(self._own, terms, client)
-                node.doing = f"asking the node at {chain.provider.host}"
-                await check_chain(chain, terms)
-                model = worker_model(self.config, self.wallet.address)
-                member = build_member(self._own, terms, chain, model)
-                await self._hold(node, chain, member, task_status)
-
-        return one
-
-    async def _hold(
-        self, node: Node, chain: Chain, member: Member, task_status: trio.TaskStatus[None]
-    ) -> None:
-        own = self._own
-        own.metrics.chain_block_latest.set_function(
-            lambda: chain.blocks.latest.number if chain.blocks.latest else 0
-        )
-        self._ready.obstacles = member.obstacles
-        node.doing = f"member of {member.terms.config.pool_address}"
-        with (
-            node.child("blocks") as blocks,
-            node.child("transactions") as transactions,
-            node.child("wallet") as wallet,
-            node.child("membership") as held,
-        ):
-            async with trio.open_nursery() as nursery:
-                run_blocks = partial(chain.blocks.run, blocks)
-                await nursery.start(supervise, run_blocks, blocks, self._policy)
-                run_writer = partial(chain.transactions.run, transactions)
-                nursery.start_soon(supervise, run_writer, transactions, self._policy)
-                count = partial(count_transactions, chain.hub, own.metrics)
-                nursery.start_soon(supervise, count, wallet, self._policy)
-                task_status.started()
-                held.enter(State.RUNNING)
-                try:
-                    self._holding = True
-                    await membership.run(member, held, self._seat)
-                finally:
-                    self._holding = False
-                    self._ready.attendance = self._ready.obstacles = None
-                nursery.cancel_scope.cancel()
-
-    def _seat(self, attendance: Attendance) -> None:
-        self._ready.attendance = attendance
-
-
-#: What a membership fails with when the world around it is not as it should be.
-PASSING: Final = (Transient, Unauthorized, Rejected, SessionLost, TermsChanged, Interrupted)
-
-#: Seconds from SIGINT, or a second SIGTERM, to the end: containers are stopped within two.
-STOP_LIMIT: Final = 4.0
-
-#: Seconds that everything has to end, stopped containers included. What takes longer never ends.
-ENDING_LIMIT: Final = 45.0
-
-
-async def check_chain(chain: Chain, terms: Terms) -> None:
-    """Raise `Fatal` when the node is of another chain than the pool, `Unavailable` without one."""
-    found = int(await chain.provider.call("eth_chainId"), 16)
-    if found != terms.chain.chain_id:
-        raise Fatal(
-            f"the node at {chain.provider.host} is of chain {found}, the pool works on chain "
-            f"{terms.chain.chain_id}: correct IEXEC_WORKER_OVERRIDE_BLOCKCHAIN_NODE_ADDRESS"
-        )

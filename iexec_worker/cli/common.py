@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from iexec_worker.config import Config, Loaded, WalletFile, load, load_wallet
+
+if TYPE_CHECKING:
+    from iexec_worker.app.systemd import Unit
 
 
 def loaded() -> Loaded:
@@ -26,6 +30,13 @@ def loaded() -> Loaded:
 def configuration() -> Config:
     """Load as `loaded` does; the configuration alone."""
     return loaded().config
+
+
+def systemd_unit() -> Unit:
+    """Take what systemd wants of this process out of its environment."""
+    from iexec_worker.app.systemd import Unit
+
+    return Unit.taken_from(os.environ, os.getpid())
 
 
 def wallet_file() -> WalletFile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from iexec_worker.cli.common import configuration, log_format
+from iexec_worker.cli.common import configuration, log_format, systemd_unit
 
 
 @click.command("run")
@@ -16,4 +16,4 @@ def command() -> None:
     from iexec_worker.app.worker import run
     from iexec_worker.telemetry.tree import Node
 
-    trio.run(run, config, log_format(config), Node("worker"))
+    trio.run(run, config, log_format(config), Node("worker"), systemd_unit())
