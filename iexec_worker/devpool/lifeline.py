@@ -20,7 +20,11 @@ class Lifeline:
     end: int
 
     def tie(self, pid: int, number: int) -> None:
-        """Have the kernel send signal *number* to our child *pid* as soon as its parent is gone."""
+        """
+        Have the kernel send signal *number* to our child *pid* as soon as its parent is gone.
+
+        One that is killed between starting the child and this call goes unnoticed.
+        """
         # Not PR_SET_PDEATHSIG: that is sent when the thread that forked is gone, and Trio forks in
         # threads that it keeps for seconds. The kernel also notes the process, not its number, so
         # that nobody else is ever signalled; and what the child executes makes no difference.

@@ -55,7 +55,7 @@ def start() -> Iterator[Start]:
 
     yield start
     for process in running:
-        # Not killed at once: a pool that is leaves its node and registry behind.
+        # Not killed at once: nobody would remove what it has on the disk and the engine.
         process.terminate()
         try:
             process.communicate(timeout=20)

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import os
+import select
+import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +13,8 @@ import docker
 import pytest
 import trio
 
-from iexec_worker.devpool import child as children
+from iexec_worker.devpool.chaos.processes import children
+from iexec_worker.devpool.child import find
 from iexec_worker.devpool.engine import Engine, engine
 from iexec_worker.devpool.images import Recipe, build, demo_app, push, remove
 from iexec_worker.devpool.registry import Registry, registry
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
 NOWHERE = "unix:///nowhere/docker.sock"
 
 own_engine = pytest.mark.skipif(
-    os.geteuid() != 0 or children.find("dockerd") is None,
+    os.geteuid() != 0 or find("dockerd") is None,
     reason="an own engine needs root and dockerd",
 )
 
@@ -133,7 +138,7 @@ async def test_without_dockerd_it_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(children, "SBIN", str(tmp_path))
+    monkeypatch.setattr("iexec_worker.devpool.child.SBIN", str(tmp_path))
 
     with pytest.raises(Fatal, match=r"run `apt-get install -y .* docker.io iptables`"):
         async with engine(tmp_path, host=NOWHERE):
@@ -193,6 +198,43 @@ async def test_recipes_say_how_an_image_starts(own: Engine) -> None:
     await build(own.host, "told:1", recipe)
 
     assert await trio.to_thread.run_sync(run, own.host, "told:1") == "one \\ two\n"
+
+
+PARENT = """
+import sys, trio
+from pathlib import Path
+from iexec_worker.devpool.engine import engine
+from iexec_worker.devpool.registry import registry
+
+async def main(folder):
+    async with engine(folder / "engine", host="unix:///nowhere") as own, registry(folder / "store"):
+        print("up at", own.host.removeprefix("unix://"), flush=True)
+        await trio.sleep_forever()
+
+trio.run(main, Path(sys.argv[1]))
+"""
+
+
+@own_engine
+@pytest.mark.docker
+@pytest.mark.slow
+def test_engine_and_registry_end_when_their_pool_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PARENT, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        # What it logs is printed, too.
+        up = next(line for line in parent.stdout if line.startswith("up at "))
+        own = [*children(parent.pid)]
+        left = [os.pidfd_open(pid) for top in own for pid in (top, *children(top))]
+        parent.kill()
+
+    # dockerd, its containerd, docker-registry: each is readable when it has ended.
+    assert len(left) == 3
+    for process in left:
+        assert select.select([process], [], [], 30)[0]
+        os.close(process)
+    # The folder of its sockets is all that nobody was left to remove.
+    shutil.rmtree(Path(up.split()[-1]).parent)
 
 
 async def test_a_registry_that_is_not_installed_is_told(
