@@ -2,6 +2,7 @@
 #
 #   make demo                 a pool, a worker and a task on this machine; ARGS="--tasks 5" for more
 #   make test                 formatter, linter, types, tests;  ARGS="tests/chain -x" for a part of them
+#   make chaos                ten minutes of faults in a pool with workers, as root; ARGS="--seed 7"
 #   make bench                measurements, as a table
 #   make install              only .venv
 
@@ -13,7 +14,7 @@ BIN := .venv/bin
 ARGS :=
 
 .DEFAULT_GOAL := install
-.PHONY: install demo test check bench
+.PHONY: install demo test check chaos bench
 
 install:
 	@scripts/setup python
@@ -31,6 +32,10 @@ check:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+chaos:
+	@scripts/setup demo
+	@$(BIN)/iexec-worker chaos --seed 1 --duration PT10M $(ARGS)
 
 bench:
 	@scripts/setup test

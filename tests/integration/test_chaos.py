@@ -1,0 +1,48 @@
+"""A minute of chaos: whatever strikes, nothing is lost. `make chaos` has ten."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.integration.shop import CACHE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="an engine that may be killed needs root"),
+    pytest.mark.timeout(600),
+]
+
+#: Long enough for the slowest to settle on a machine that has other things to do.
+_LIMIT: Final = 540
+
+
+def chaos(folder: Path, *args: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "iexec_worker", "chaos", "--json", "--folder", str(folder)]
+    done = subprocess.run(
+        [*command, *args],
+        env=os.environ | {"XDG_CACHE_HOME": str(CACHE.parent)},
+        capture_output=True,
+        text=True,
+        timeout=_LIMIT,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    verdict: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == (1 if verdict["breaches"] else 0), done.stderr
+    return verdict
+
+
+def test_a_minute_of_chaos_breaks_no_invariant(tmp_path: Path) -> None:
+    verdict = chaos(tmp_path, "--seed", "20", "--duration", "PT60S", "--faults", "35")
+
+    assert verdict["breaches"] == []
+    assert verdict["faults"] == 35
+    assert verdict["taken"] == verdict["tasks"] >= 10
