@@ -112,6 +112,11 @@ def build_chain(own: Identity, terms: Terms, client: httpx.AsyncClient) -> Chain
     return Chain(provider, blocks, hub, Transactions(route, hub, _counter(own.metrics)), rules)
 
 
+async def _trouble_here(own: Identity) -> str:
+    """Say why this machine cannot take a task now; the disk is looked at again."""
+    return own.engine.trouble or await own.disk.look()
+
+
 def _counter(metrics: Metrics) -> Callable[[bool], None]:
     def count(succeeded: bool) -> None:
         metrics.poco_transactions.labels("success" if succeeded else "failure").inc()
@@ -161,7 +166,7 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
             chain.rules,
             chain.transactions.dues,
             own.ending.draining,
-            lambda: own.engine.trouble or own.disk.trouble,
+            partial(_trouble_here, own),
         ),
         leftovers=Leftovers(config.worker.tasks_dir, Containers(own.clients.engine), address),
         lost_after=config.scheduler.lost_after,

@@ -11,7 +11,7 @@ from iexec_worker.chain.gas import CONTRIBUTE_GAS, FEW_TRANSACTIONS, REVEAL_GAS
 from iexec_worker.errors import WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     import trio
 
@@ -38,7 +38,7 @@ class Obstacles:
     rules: GasRules
     dues: Dues
     draining: trio.Event
-    machine: Callable[[], str]
+    machine: Callable[[], Awaitable[str]]
     gas: str = ""
     _warned_at: int | None = None
 
@@ -46,7 +46,7 @@ class Obstacles:
         """Say what is in the way, in one line; empty when nothing is."""
         if self.draining.is_set():
             return "draining: no new work is taken"
-        trouble = self.machine() or self.blocks.trouble
+        trouble = await self.machine() or self.blocks.trouble
         if trouble:
             return trouble
         try:

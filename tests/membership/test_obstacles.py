@@ -45,7 +45,11 @@ def obstacles(
 ) -> Obstacles:
     hub: Any = FakeHub(wei)
     blocks: Any = FakeBlocks()
-    return Obstacles(hub, blocks, rules, dues or Dues(), trio.Event(), lambda: machine)
+
+    async def trouble() -> str:
+        return machine
+
+    return Obstacles(hub, blocks, rules, dues or Dues(), trio.Event(), trouble)
 
 
 async def test_less_than_one_transaction_is_out_of_gas() -> None:
