@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from iexec_worker.telemetry.tree import Node
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+
+#: Why nothing may be hoped for between registration and a link, or two of them.
+UNREACHED: Final = "registered, but the pool's notifications do not reach us"
 
 
 class TermsChanged(WorkerError):
@@ -63,6 +67,9 @@ class Attendance:
         except (WorkerError, ExceptionGroup) as error:
             self.trouble = describe(error)
             raise
+        finally:
+            # Cut by a bug or from outside, it is over all the same.
+            self.trouble = self.trouble or "the session was cut: joining the pool again"
 
     @property
     def _ending(self) -> bool:
@@ -96,7 +103,6 @@ class Attendance:
                     nursery.start_soon(supervise, self._heartbeat(alive, beat), beat, FOREVER)
                     nursery.start_soon(supervise, self._linked(link), link, FOREVER)
                     self.node.doing = "registered"
-                    self.trouble = ""
                     log.info("registered", pool=self.member.terms.config.pool_address)
                     task_status.started()
                     await self._until_reconfigured(other_ids)
@@ -116,18 +122,26 @@ class Attendance:
 
     def _linked(self, node: Node) -> Service:
         async def run(*, task_status: trio.TaskStatus[None]) -> None:
-            async with trio.open_nursery() as nursery:
-                node.doing = "connecting"
-                await nursery.start(self.member.link.run)
-                node.doing = f"notifications come through {self.member.link.transport}"
-                block = await self.member.around.blocks.current()
-                wanted = await self.member.session.interrupted(block.number)
-                await self.replicates.recover(wanted)
-                task_status.started()
-                with node.child("intake") as intake:
-                    await supervise(self._intake(intake).run, intake, FOREVER)
+            try:
+                self.trouble = UNREACHED
+                async with trio.open_nursery() as nursery:
+                    node.doing = "connecting"
+                    await nursery.start(self.member.link.run)
+                    node.doing = f"notifications come through {self.member.link.transport}"
+                    await self._recover()
+                    self.trouble = ""
+                    task_status.started()
+                    with node.child("intake") as intake:
+                        await supervise(self._intake(intake).run, intake, FOREVER)
+            finally:
+                self.trouble = UNREACHED
 
         return run
+
+    async def _recover(self) -> None:
+        """Ask what nobody repeats: which of our tasks the pool waits for."""
+        block = await self.member.around.blocks.current()
+        await self.replicates.recover(await self.member.session.interrupted(block.number))
 
     def _intake(self, node: Node) -> Intake:
         member = self.member

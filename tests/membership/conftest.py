@@ -8,6 +8,7 @@ import trio
 from attrs import define, field
 
 from iexec_worker.chain.blocks import Block
+from iexec_worker.errors import Unavailable
 from iexec_worker.model import Authorization, ReplicateOffer
 
 if TYPE_CHECKING:
@@ -100,10 +101,22 @@ class FakeBlocks:
         return Block(7, 0)
 
 
+def _already() -> trio.Event:
+    event = trio.Event()
+    event.set()
+    return event
+
+
 @define(eq=False)
 class FakeLink:
+    """A link that comes up when *up* is set, and stays until *broken*."""
+
     transport: str = "memory"
+    up: trio.Event = field(factory=_already)
+    broken: trio.Event = field(factory=trio.Event)
 
     async def run(self, *, task_status: trio.TaskStatus[Any]) -> None:
+        await self.up.wait()
         task_status.started()
-        await trio.sleep_forever()
+        await self.broken.wait()
+        raise Unavailable("the connection was reset")

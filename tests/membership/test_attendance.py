@@ -12,7 +12,7 @@ import trio.testing
 from attrs import define, field
 
 from iexec_worker.errors import SessionLost, Unavailable
-from iexec_worker.membership.attendance import Attendance, TermsChanged
+from iexec_worker.membership.attendance import UNREACHED, Attendance, TermsChanged
 from iexec_worker.membership.ending import Ending
 from iexec_worker.membership.join import Terms
 from iexec_worker.model import ChainConfig, PoolConfig
@@ -104,6 +104,14 @@ async def test_a_session_registers_and_has_no_trouble(
         assert set(attendance.node.children) == {"heartbeat", "link"}
 
 
+async def test_a_session_that_is_cut_is_no_session(
+    bench: Bench, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with bench.attends() as attendance:
+        assert attendance.trouble == ""
+    assert "cut" in attendance.trouble
+
+
 async def test_pings_without_an_answer_end_the_session_and_leave_the_replicates(
     bench: Bench, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -127,6 +135,23 @@ async def test_one_ping_without_an_answer_does_not_end_the_session(
         bench.member.session.pings_fail = False
         await trio.sleep(100)
         assert attendance.trouble == ""
+
+
+async def test_nothing_is_well_while_notifications_do_not_come(
+    bench: Bench, autojump_clock: trio.testing.MockClock
+) -> None:
+    link = bench.member.link
+    link.up = trio.Event()
+    async with bench.attends() as attendance:
+        await trio.sleep(1)
+        assert attendance.trouble == UNREACHED
+        link.up.set()
+        await trio.sleep(1)
+        assert attendance.trouble == ""
+        link.up = trio.Event()
+        link.broken.set()
+        await trio.sleep(100)
+        assert attendance.trouble == UNREACHED
 
 
 async def test_a_worker_that_drains_takes_up_no_other_terms(
