@@ -27,8 +27,16 @@ if TYPE_CHECKING:
     from iexec_worker.membership.member import Member
     from iexec_worker.telemetry.tree import Node
 
-#: What a membership fails with when the world around it is not as it should be.
-PASSING: Final = (Transient, Unauthorized, Rejected, SessionLost, TermsChanged, Interrupted)
+#: What a membership fails with when the world around it (a disk, too) is not as it should be.
+PASSING: Final = (
+    Transient,
+    Unauthorized,
+    Rejected,
+    SessionLost,
+    TermsChanged,
+    Interrupted,
+    OSError,
+)
 
 
 @define(eq=False)

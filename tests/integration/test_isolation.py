@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 import shutil
-import signal
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -23,6 +22,7 @@ from iexec_worker.devpool import images
 from iexec_worker.devpool.chaos.disk import fill, small_disk
 from iexec_worker.devpool.chaos.dockerd import returning_engine
 from iexec_worker.devpool.chaos.line import Plan
+from iexec_worker.devpool.chaos.processes import frozen as frozen_process
 from iexec_worker.devpool.pool import Pool, open_pool
 from iexec_worker.wire import Status
 from tests.integration.hired import Agency, Hired, until
@@ -149,11 +149,8 @@ async def frozen_engine(stage: Stage) -> Outcome:
         stage.scene("frozen", engine_url=engine.host) as scene,
     ):
         task_id = await scene.computes(Order("sleep=5"))
-        engine.daemon.process.send_signal(signal.SIGSTOP)
-        try:
+        with frozen_process(engine.daemon.process.pid):
             silence = await scene.longest_silence()
-        finally:
-            engine.daemon.process.send_signal(signal.SIGCONT)
         return Outcome(silence, await scene.over(task_id), await scene.completes(Order()))
 
 
