@@ -11,6 +11,7 @@ from iexec_worker.wire import Action, Cause, Status
 
 if TYPE_CHECKING:
     from iexec_worker.chain.blocks import BlockWatch
+    from iexec_worker.model import Notification
     from iexec_worker.scheduler.session import Session
     from iexec_worker.stages.conditions import Conditions, Standing
     from iexec_worker.stages.task import Task
@@ -54,12 +55,19 @@ class Credibility:
             return "the task is completed with our result"
         if self.over(standing):
             return ""
+        wish = await self.wish(task)
+        wanted = wish is not None and wish.action is not Action.PLEASE_ABORT
+        return "the pool itself still wants this task" if wanted else ""
+
+    async def wish(self, task: Task) -> Notification | None:
+        """
+        Ask the pool itself what it wants of a task; None: nothing.
+
+        Raises `Unavailable`.
+        """
         block = await self.blocks.current()
-        wanted = await self.session.interrupted(block.number)
-        listed = any(
-            n.chain_task_id == task.id and n.action is not Action.PLEASE_ABORT for n in wanted
-        )
-        return "the pool itself still wants this task" if listed else ""
+        wishes = await self.session.interrupted(block.number)
+        return next((wish for wish in wishes if wish.chain_task_id == task.id), None)
 
     def over(self, standing: Standing) -> bool:
         """True iff the chain shows that this task cannot give us any work any more."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import structlog
 import trio
 from attrs import define, field
 
+from iexec_worker.model import ZERO_ADDRESS, Authorization
 from iexec_worker.replicates.credibility import PUBLISHED
+from iexec_worker.replicates.journal import durably
 from iexec_worker.replicates.replicate import Replicate, Surroundings
 from iexec_worker.replicates.steps import WAITING
 from iexec_worker.replicates.table import COMPUTING
 from iexec_worker.stages.task import Record, Task
-from iexec_worker.supervise import FOREVER, Restart, supervise
+from iexec_worker.supervise import FOREVER, Backoff, Restart, supervise
 from iexec_worker.telemetry.tree import Node
 from iexec_worker.wire import Action
 
@@ -26,6 +29,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: A replicate that ends is done; one that fails goes on from its record, until its deadline.
 POLICY = attrs.evolve(FOREVER, restart=Restart.TRANSIENT)
+
+#: Between two tries to list the folders of tasks.
+LISTING: Final = Backoff(first=1.0, limit=30.0)
 
 
 @define(eq=False)
@@ -40,9 +46,9 @@ class Replicates:
     nursery: trio.Nursery
     node: Node
     _live: dict[str, Replicate] = field(init=False, factory=dict)
-    #: Tasks whose record is being written: they do not live yet, but are not forgotten either.
-    _begun: set[str] = field(init=False, factory=set)
     _closed: bool = field(init=False, default=False)
+    #: Set once the folders of tasks were read: before, nobody knows what is lost.
+    _resumed: bool = field(init=False, default=False)
     #: Set once the pool has said which tasks of ours it still wants, and they live.
     recovered: trio.Event = field(init=False, factory=trio.Event)
 
@@ -55,18 +61,50 @@ class Replicates:
         return tuple(live.task for live in self._live.values())
 
     def lives(self, task_id: str) -> bool:
-        """True iff a replicate of this task is alive, or about to be."""
-        return task_id in self._live or task_id in self._begun
+        """True iff a replicate of this task is alive."""
+        return task_id in self._live
 
     def close(self) -> None:
         """Begin no more: what is offered from now on is written down for the next life."""
         self._closed = True
 
     async def resume(self) -> None:
-        """Bring back what the journal holds."""
-        for record in await self.around.journal.load():
+        """
+        Bring back what the journal holds, and look into what it should hold.
+
+        Folders that cannot be listed are listed later: a worker starts without them.
+        """
+        try:
+            await self._resume()
+        except OSError as error:
+            log.error("the tasks of an earlier life cannot be read", reason=str(error))  # noqa: TRY400 - no bug, so no traceback
+            self.nursery.start_soon(self._resume_later)
+
+    async def _resume(self) -> None:
+        records, lost = await self.around.journal.load()
+        for record in records:
             log.info("resuming", task=record.authorization.chain_task_id, action=record.action)
             self._spawn(record, None)
+        for task_id in lost:
+            log.warning("its journal is lost, finding out what it held", task=task_id)
+            self._spawn(Record(self._unsigned(task_id), lost=True), None)
+        self._resumed = True
+
+    async def _resume_later(self) -> None:
+        tries = 0
+        while not self._resumed:
+            tries += 1
+            self.node.doing = self.around.journal.trouble
+            await trio.sleep(LISTING.delay(tries))
+            try:
+                await self._resume()
+            except OSError as error:
+                log.warning("the tasks of an earlier life cannot be read", reason=str(error))
+        self.node.doing = ""
+
+    def _unsigned(self, task_id: str) -> Authorization:
+        """Stand for the permission of a task whose journal is lost, until the pool repeats it."""
+        return Authorization(task_id, self.around.conditions.wallet, ZERO_ADDRESS, "")
 
     async def begin(self, offer: ReplicateOffer, slot: Slot) -> None:
         """Take an offer on; *slot* goes to the replicate. A task that lives already is left."""
@@ -76,24 +114,33 @@ class Replicates:
             slot.release()
             return
         record = Record(offer.authorization, offer.sms_url, Action.PLEASE_START)
-        log.info("task begins", task=task_id)
-        # On disk before anything is told: from here on the task is not forgotten.
-        await self._write_down(record)
         if self._closed:
-            log.warning("offered when the worker ended: the next life begins it", task=task_id)
             slot.release()
+            log.warning("offered when the worker ended: the next life begins it", task=task_id)
+            await self.around.journal.save(record)
             return
+        log.info("task begins", task=task_id)
         self._spawn(record, slot)
 
     async def recover(self, notifications: tuple[Notification, ...]) -> None:
-        """Act on the pool's answer about replicates it thinks interrupted."""
+        """Act on all that the pool says of replicates which it thinks interrupted."""
         for notification in notifications:
-            live = self._live.get(notification.chain_task_id)
-            if live is not None:
-                self._remind(live, notification)
-            elif notification.authorization is not None:
-                await self._rebuild(notification)
+            if notification.chain_task_id not in self._live:
+                self._take_up(notification)
+            if notification.chain_task_id in self._live:
+                self._remind(self._live[notification.chain_task_id], notification)
+        named = {notification.chain_task_id for notification in notifications}
+        for task_id in self._live.keys() - named:
+            self._live[task_id].disown()
         self.recovered.set()
+
+    def _take_up(self, notification: Notification) -> None:
+        """Live for a task that the pool counts as ours and of which nothing is left here."""
+        if notification.authorization is None or self._closed or not self._resumed:
+            return
+        task_id = notification.chain_task_id
+        log.warning("nothing is left of a task, finding out", task=task_id)
+        self._spawn(Record(notification.authorization, lost=True), None)
 
     def _remind(self, live: Replicate, notification: Notification) -> None:
         """
@@ -106,35 +153,11 @@ class Replicates:
         if notification.action in PUBLISHED or (idle and notification.action not in WAITING):
             live.deliver(notification)
 
-    async def _rebuild(self, notification: Notification) -> None:
-        """Take up a task whose journal is lost: whatever was told before is answered with 208."""
-        if notification.action is not Action.PLEASE_CONTRIBUTE:
-            log.warning(
-                "a task of ours is lost",
-                task=notification.chain_task_id,
-                wanted=notification.action,
-            )
-            return
-        assert notification.authorization is not None
-        record = Record(notification.authorization, None, Action.PLEASE_START)
-        log.warning("journal lost, starting again", task=notification.chain_task_id)
-        await self._write_down(record)
-        self._spawn(record, None)
-
-    async def _write_down(self, record: Record) -> None:
-        """Save the record of a task that does not live yet; who looks for leftovers knows it."""
-        task_id = record.authorization.chain_task_id
-        self._begun.add(task_id)
-        try:
-            await self.around.journal.save(record)
-        finally:
-            self._begun.discard(task_id)
-
     def _spawn(self, record: Record, slot: Slot | None) -> None:
         task_id = record.authorization.chain_task_id
-        journal = self.around.journal
-        node = Node(task_id)
-        task = Task(record, journal.folder(task_id), node, lambda: journal.save(record))
+        journal, node = self.around.journal, Node(task_id)
+        save = partial(durably, record, node, journal)
+        task = Task(record, journal.folder(task_id), node, save)
         # At once, not when its Trio task first runs: from here on it lives.
         self.around.sending.adopt(task)
         self._live[task_id] = Replicate(task, self.around, slot)
@@ -143,8 +166,12 @@ class Replicates:
     async def _run(self, replicate: Replicate) -> None:
         task = replicate.task
         try:
-            with self.node.adopted(task.node):
-                await supervise(replicate.run, task.node, POLICY)
+            # Open for as long as it lives: nothing is missed while it is started again.
+            with (
+                self.node.adopted(task.node),
+                self.around.subscriptions.open(task.id) as inbox,
+            ):
+                await supervise(partial(replicate.run, inbox), task.node, POLICY)
                 log.info("task ends", task=task.id, told=task.record.told[-1:])
         finally:
             replicate.release()

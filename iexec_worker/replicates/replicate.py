@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
 from attrs import define, field, frozen
 
-from iexec_worker.chain.rpc import NodeRefused
-from iexec_worker.errors import Rejected, Unavailable
 from iexec_worker.model import StatusUpdate
 from iexec_worker.replicates.credibility import abort_cause, may_still_reveal, overdue
-from iexec_worker.replicates.table import COMPUTING, ON_CHAIN, ROWS
+from iexec_worker.replicates.description import describe
+from iexec_worker.replicates.overtaking import Overtaking
+from iexec_worker.replicates.rebuilding import Rebuilding
+from iexec_worker.replicates.steps import WAITING
+from iexec_worker.replicates.table import COMPUTING, ON_CHAIN, ROWS, caught_up
 from iexec_worker.replicates.topic import PATIENCE, UNANSWERED, Topic, patiently
 from iexec_worker.stages.complete import clear
 from iexec_worker.wire import Action, Cause, Status
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from iexec_worker.stages.task import Task
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: A replicate that waits looks at the chain; every so many times it asks the pool, too.
+LOOKS_PER_QUESTION: Final = 2
 
 #: Time to tell the pool that we dropped a task, seconds. Beyond it nobody is interested.
 ABORT_BUDGET: Final = 300.0
@@ -71,12 +77,22 @@ class Replicate:
     #: An abort that is believed and was not looked at yet; between two steps, too.
     _abort_asked: bool = field(init=False, default=False)
     _cause: Cause = field(init=False, default=Cause.UNKNOWN)
+    #: What is next instead of the step under way.
+    _overtaken_by: Action | None = field(init=False, default=None)
+    #: The pool has said what it wants of us, and this task is not in it.
+    _disowned: bool = field(init=False, default=False)
+    _asking: trio.CancelScope = field(init=False, factory=trio.CancelScope)
 
     def __attrs_post_init__(self) -> None:
         # Four published actions and an answer of the recovery: more than this is a flood.
         self._todo, self._next = trio.open_memory_channel(16)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(
+        self,
+        inbox: trio.MemoryReceiveChannel[Notification],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
         """
         Live until the task is over for us; leaves nothing behind then.
 
@@ -84,14 +100,16 @@ class Replicate:
         """
         around = self.around
         topic = Topic(self.task, around.credibility, around.blocks, self._accept)
-        with around.subscriptions.open(self.task.id) as inbox:
-            task_status.started()
-            if not await self._describe():
-                return
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(topic.listen, inbox)
-                await self._live()
-                nursery.cancel_scope.cancel()
+        task_status.started()
+        if not self.task.record.told:
+            # On disk before anything is told: from here on the task is not forgotten.
+            await self.task.save()
+        if not await self._describe():
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(topic.listen, inbox)
+            await self._live()
+            nursery.cancel_scope.cancel()
 
     def release(self) -> None:
         """Give the compute slot back, if it is still held."""
@@ -101,36 +119,29 @@ class Replicate:
 
     def deliver(self, notification: Notification) -> None:
         """Take what the pool itself answered about this task: it needs no confirmation."""
+        record = self.task.record
+        if notification.authorization is not None and not record.authorization.signature:
+            record.authorization = notification.authorization
         self._accept(notification)
 
-    async def _describe(self) -> bool:
-        """Read the task's description; False when there is no such task on-chain."""
-        if self.task.known:
-            return True
-        self.task.node.doing = "reading the task from the chain"
-        try:
-            description = await self.around.hub.describe(self.task.id)
-        except Rejected as error:
-            if isinstance(error, NodeRefused) or self.task.record.transactions:
-                raise
-            log.warning("offered a task that cannot be read", task=self.task.id, reason=str(error))
-            await self._refuse(Cause.TASK_DESCRIPTION_INVALID)
-            return False
-        if description is not None:
-            self.task.describe_as(description)
-            return True
-        if self.task.record.transactions:
-            raise Unavailable(f"the node does not know {self.task.id}, which has our stake")
-        log.warning("offered a task that is not on-chain", task=self.task.id)
-        await self._refuse(Cause.TASK_DESCRIPTION_NOT_FOUND)
-        return False
+    def disown(self) -> None:
+        """Take it that the pool wants nothing of this task: one whose journal is lost may go."""
+        if self.task.record.lost:
+            self._disowned = True
+            self._asking.cancel()
 
-    async def _refuse(self, cause: Cause) -> None:
-        """Give back, aloud, a task of which not even the description can be read."""
-        await self._last_words(
-            StatusUpdate(Status.STARTING), StatusUpdate(Status.START_FAILED, cause=cause)
-        )
+    async def _describe(self) -> bool:
+        """Read the task's description; False when there is no such task, and it was given back."""
+        around, task = self.around, self.task
+        refused = await describe(task, around.hub, around.now, disowned=self._disowned)
+        if refused is None:
+            return True
+        if not self._disowned:
+            await self._last_words(
+                StatusUpdate(Status.STARTING), StatusUpdate(Status.START_FAILED, cause=refused)
+            )
         await self.around.journal.forget(self.task.id)
+        return False
 
     async def _last_words(self, *updates: StatusUpdate) -> None:
         """Tell what nothing depends on any more; a pool that does not hear it is let be."""
@@ -142,8 +153,11 @@ class Replicate:
             log.warning("the pool was not told of an end", task=self.task.id, reason=str(error))
 
     async def _live(self) -> None:
-        action = self.task.record.action
-        while Status.COMPLETED not in self.task.record.told:
+        record = self.task.record
+        action = record.action
+        while Status.COMPLETED not in record.told:
+            if record.lost and not self._abort_asked:
+                action = await self._rebuild()
             if action is None and not self._abort_asked:
                 action = await self._wait()
             if action is Action.PLEASE_ABORT or self._abort_asked or self._is_too_late(action):
@@ -151,7 +165,11 @@ class Replicate:
                     return
                 action = None if action is Action.PLEASE_ABORT else action
             elif action is not None and self._sensible(action):
+                completing = action is Action.PLEASE_COMPLETE
                 action = await self._perform(action)
+                if completing and action is not Action.PLEASE_COMPLETE:
+                    # Whatever the pool makes of the news: the chain says that it is over.
+                    break
             else:
                 action = None
         await self.around.journal.forget(self.task.id)
@@ -169,25 +187,64 @@ class Replicate:
             return False
         return True
 
+    async def _rebuild(self) -> Action | None:
+        """Find out what the lost journal held; an abort from outside ends even that."""
+        record, action = self.task.record, None
+        rebuilding = Rebuilding(
+            self.task,
+            self.around.credibility,
+            self.around.steps,
+            self._heard,
+            partial(self._take_slot, Action.PLEASE_COMPUTE),
+        )
+        with trio.CancelScope() as scope:
+            self._step = scope
+            try:
+                action = await rebuilding()
+            finally:
+                self._step = None
+            record.lost, record.action = False, action
+            await self.task.save()
+        return action
+
+    async def _heard(self) -> Action:
+        """Wait for what is asked of us: PLEASE_ABORT by a pool that does not name the task."""
+        with trio.CancelScope() as self._asking:
+            if not self._disowned:
+                return await self._next.receive()
+        return Action.PLEASE_ABORT
+
     async def _perform(self, action: Action) -> Action | None:
-        """Do one step; an abort from outside cancels it and is what comes next."""
+        """Do one step; an abort, or what the chain shows meanwhile, cancels it and is next."""
         record = self.task.record
         # What is cut has still to be done, in case the abort is not believed in the end.
         following: Action | None = action
-        with trio.CancelScope() as step:
+        async with trio.open_nursery() as nursery:
             # A transaction under way is never cut: it may be mined all the same.
-            self._step = None if action in ON_CHAIN else step
+            self._step = None if action in ON_CHAIN else nursery.cancel_scope
+            nursery.start_soon(self._overtake, action, nursery.cancel_scope)
             try:
                 if record.action is not action:
                     record.action = action
                     await self.task.save()
                 await self._take_slot(action)
                 following = await self.around.steps.perform(self.task, action)
+                nursery.cancel_scope.cancel()
             finally:
                 self._step = None
+        if self._overtaken_by is not None:
+            following, self._overtaken_by = self._overtaken_by, None
         if following not in COMPUTING:
             self.release()
         return following
+
+    async def _overtake(self, action: Action, step: trio.CancelScope) -> None:
+        overtaking = Overtaking(self.task, self.around.conditions, self._overdue)
+        found = await overtaking(action)
+        if found is Action.PLEASE_REVEAL:
+            self.around.steps.hold_back(self.task)
+        self._overtaken_by = found
+        step.cancel()
 
     async def _take_slot(self, action: Action) -> None:
         """Hold a slot for a step that computes, and none for others."""
@@ -199,23 +256,42 @@ class Replicate:
 
     async def _wait(self) -> Action:
         """Wait for the pool; look at the chain from time to time, in case a message was lost."""
+        looks = 0
         while True:
             self.release()
             self.task.node.doing = self._waiting_for()
             with trio.move_on_after(PATIENCE):
-                return await self._next.receive()
-            standing = await self._standing()
-            found = self._overdue(standing)
+                return caught_up(await self._next.receive(), self.task.record)
+            looks += 1
+            found = self._overdue(await self._standing())
             if found is not None:
                 log.warning("no word from the pool, acting on the chain's", action=found)
                 return found
+            if looks % LOOKS_PER_QUESTION == 0:
+                await self._ask()
+
+    async def _ask(self) -> None:
+        """Ask for what the chain cannot show: steps before a contribution, and the upload."""
+        told = self.task.record.told
+        if Status.CONTRIBUTED in told and Status.REVEALED not in told:
+            return
+        try:
+            wish = await self.around.credibility.wish(self.task)
+        except UNANSWERED as error:
+            log.debug("the pool is asked later", task=self.task.id, reason=str(error))
+            return
+        if wish is not None and wish.action not in WAITING:
+            self.deliver(wish)
 
     def _overdue(self, standing: Standing) -> Action | None:
-        now = self.around.now()
+        now, record = self.around.now(), self.task.record
         found = overdue(self.task, standing, now)
-        if found is Action.PLEASE_REVEAL and not self.task.record.consensus_block:
+        if found is Action.PLEASE_REVEAL and not record.consensus_block:
             latest = self.around.blocks.latest
-            self.task.record.consensus_block = latest.number if latest else 0
+            record.consensus_block = latest.number if latest else 0
+        if found is Action.PLEASE_REVEAL and record.computed is None:
+            # There is nothing that could be revealed.
+            return None
         if found is None and self.around.credibility.over(standing):
             self._cause = abort_cause(standing, now)
             return Action.PLEASE_ABORT
@@ -235,6 +311,12 @@ class Replicate:
             if self._step is not None:
                 self._step.cancel()
                 return
+        uploading = self.task.record.action is Action.PLEASE_UPLOAD
+        if notification.action is Action.PLEASE_COMPLETE and uploading and self._step is not None:
+            # Nobody needs the upload any more.
+            self._overtaken_by = Action.PLEASE_COMPLETE
+            self._step.cancel()
+            return
         try:
             self._todo.send_nowait(notification.action)
         except trio.WouldBlock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -27,6 +28,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 #: What may pass, wherever in a stage it comes from: a service that is away, a node that refuses
 #: for reasons of its own, a full disk. Stages give a cause to refusals that mean something.
 PASSING: Final = (Transient, Rejected, Unauthorized, OSError)
+
+#: Seconds that an urgent step waits for the pool to hear that it begins.
+HELD_BACK_AFTER: Final = 20.0
 
 #: Between two tries of a step whose services are away.
 BACKOFF: Final = Backoff(first=1.0, limit=30.0)
@@ -63,14 +67,24 @@ class Steps:
             if not await self._announce(task, row):
                 return Action.PLEASE_ABORT
             began = trio.current_time()
-            result = await self._outcome(task, action, row)
+            result = await self.outcome(task, action)
             self.observe(row.done, result.status is row.done, trio.current_time() - began)
             task.record.update = result
             await task.save()
         return await self._tell(task, result)
 
     async def tell(self, task: Task, update: StatusUpdate, *, deadline: float) -> Answer:
-        """Tell one status until the pool has heard it, or *deadline* (wall clock) has passed."""
+        """
+        Tell one status, after those that were held back, until the pool has heard it.
+
+        Raises `Unavailable` when *deadline* (wall clock) passes before.
+        """
+        while task.record.held:
+            await self._tell_one(task, task.record.held[0], deadline)
+            del task.record.held[0]
+        return await self._tell_one(task, update, deadline)
+
+    async def _tell_one(self, task: Task, update: StatusUpdate, deadline: float) -> Answer:
         task.node.doing = f"telling the pool {update.status}"
         answer = await self.session.report(task.id, update, deadline=deadline)
         log.info("told", task=task.id, status=update.status, cause=update.cause, code=answer.code)
@@ -80,9 +94,17 @@ class Steps:
 
     async def _announce(self, task: Task, row: Row) -> bool:
         """Say that the step begins; False when pool and chain agree that it must not."""
-        deadline = task.description.final_deadline
-        answer = await self.tell(task, StatusUpdate(row.ongoing), deadline=deadline)
-        return not answer.refused or await self._still_wanted(task)
+        update = StatusUpdate(row.ongoing)
+        with trio.move_on_after(HELD_BACK_AFTER if row.is_urgent else math.inf) as scope:
+            answer = await self.tell(task, update, deadline=task.description.final_deadline)
+            if answer.refused:
+                return await self._still_wanted(task)
+        if scope.cancelled_caught:
+            log.warning(
+                "the pool is told later: this cannot wait", task=task.id, status=row.ongoing
+            )
+            task.record.held.append(update)
+        return True
 
     async def _still_wanted(self, task: Task) -> bool:
         """Ask pool and chain whether a refusal really means that the task is to be dropped."""
@@ -90,8 +112,13 @@ class Steps:
         log.warning("the pool refuses a status", task=task.id, goes_on=doubt or "no")
         return bool(doubt)
 
-    async def _outcome(self, task: Task, action: Action, row: Row) -> StatusUpdate:
-        """Do the work. Passing errors of services are not reported while there is time."""
+    async def outcome(self, task: Task, action: Action) -> StatusUpdate:
+        """
+        Do the work of *action* and say how it ended; the pool is told nothing.
+
+        Passing errors of services are no end of it while there is time.
+        """
+        row = ROWS[action]
         tries = 0
         while True:
             try:
@@ -119,6 +146,12 @@ class Steps:
                     result_link=details.result_link,
                     chain_callback_data=details.chain_callback_data,
                 )
+
+    def hold_back(self, task: Task) -> None:
+        """Leave the result of a step that has ended to the next `tell`: the chain does not wait."""
+        assert task.record.update is not None, "the step has ended"
+        task.record.held.append(task.record.update)
+        task.record.update = task.record.action = None
 
     async def _tell(self, task: Task, update: StatusUpdate) -> Action | None:
         """Report the result of a step until the pool has heard it, and read its wish."""
@@ -151,6 +184,6 @@ def _failed(row: Row, error: StageFailed) -> StatusUpdate:
 
 
 def _deadline(task: Task, row: Row) -> float:
-    if row.until is Until.CONTRIBUTION:
+    if row.until is Until.CONTRIBUTION and not task.record.recomputing:
         return task.description.contribution_deadline
     return task.description.final_deadline

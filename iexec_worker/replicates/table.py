@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from iexec_worker.model import StatusUpdate, TaskDescription
+    from iexec_worker.stages.task import Record
 
 
 class Until(enum.Enum):
@@ -25,13 +26,18 @@ class Until(enum.Enum):
 
 @frozen
 class Row:
-    """One step: its statuses, its deadline, and the cause when its services stay away."""
+    """
+    One step: its statuses, its deadline, and the cause when its services stay away.
+
+    *is_urgent*: the chain does not wait, so that it is done also while the pool is away.
+    """
 
     ongoing: Status
     done: Status
     failed: Status
     until: Until = Until.CONTRIBUTION
     unreachable: Cause = Cause.CHAIN_UNREACHABLE
+    is_urgent: bool = False
 
 
 ROWS: Final[Mapping[Action, Row]] = MappingProxyType(
@@ -56,7 +62,11 @@ ROWS: Final[Mapping[Action, Row]] = MappingProxyType(
             Status.CONTRIBUTING, Status.CONTRIBUTED, Status.CONTRIBUTE_FAILED
         ),
         Action.PLEASE_REVEAL: Row(
-            Status.REVEALING, Status.REVEALED, Status.REVEAL_FAILED, Until.FINAL
+            Status.REVEALING,
+            Status.REVEALED,
+            Status.REVEAL_FAILED,
+            Until.FINAL,
+            is_urgent=True,
         ),
         Action.PLEASE_UPLOAD: Row(
             Status.RESULT_UPLOADING,
@@ -76,14 +86,12 @@ ROWS: Final[Mapping[Action, Row]] = MappingProxyType(
     }
 )
 
-#: Steps that need a compute slot; after the last of them, or a failure, it is free again.
-COMPUTING: Final = frozenset(
-    {
-        Action.PLEASE_START,
-        Action.PLEASE_DOWNLOAD_APP,
-        Action.PLEASE_DOWNLOAD_DATA,
-        Action.PLEASE_COMPUTE,
-    }
+#: Steps that need a compute slot, in their order; after them, or a failure, it is free again.
+COMPUTING: Final = (
+    Action.PLEASE_START,
+    Action.PLEASE_DOWNLOAD_APP,
+    Action.PLEASE_DOWNLOAD_DATA,
+    Action.PLEASE_COMPUTE,
 )
 
 #: Steps that send a transaction.
@@ -138,3 +146,14 @@ def next_action(update: StatusUpdate, task: TaskDescription) -> Action | None:
     if contributed is not None:
         return Action.PLEASE_CONTRIBUTE if update.cause in contributed else Action.PLEASE_ABORT
     return _AFTER.get(update.status)
+
+
+def caught_up(action: Action, record: Record) -> Action:
+    """
+    The step that is next when the pool asks for *action* without knowing how far we have come.
+
+    Its recovery says PLEASE_CONTRIBUTE for every task whose contribution it has not heard of.
+    """
+    if action is not Action.PLEASE_CONTRIBUTE or record.computed is not None:
+        return action
+    return next((step for step in COMPUTING if ROWS[step].done not in record.told), action)

@@ -60,6 +60,9 @@ class Conditions:
         """Raise `StageFailed` with the first condition that does not hold."""
         task.node.doing = "checking deposit, status and deadlines on-chain"
         standing = await self.standing(task)
+        if task.record.recomputing:
+            # Nothing new is begun: what we contributed is made once more, to be revealed.
+            return standing
         stake = task.description.worker_stake
         if standing.account.stake < stake and not _staked(standing):
             raise StageFailed(
@@ -92,8 +95,9 @@ class Conditions:
 
 
 def _is_behind(task: Task, standing: Standing) -> bool:
-    lost = Status.CONTRIBUTED in task.record.told and not _staked(standing)
-    return lost or standing.task.status is TaskStatus.UNSET
+    record = task.record
+    contributed = Status.CONTRIBUTED in record.told or record.recomputing
+    return (contributed and not _staked(standing)) or standing.task.status is TaskStatus.UNSET
 
 
 def _staked(standing: Standing) -> bool:

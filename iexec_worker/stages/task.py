@@ -45,9 +45,14 @@ class Record:
     What must survive the process: one document of the journal per replicate.
 
     *action* is the step under way, None while waiting for the pool. *update* is the result of
-    that step until the pool acknowledged it. *told* are the acknowledged statuses, in order.
+    that step until the pool acknowledged it. *told* are the acknowledged statuses, in order;
+    *held* are those that could not wait for the pool, which hears them before any other.
     *transactions* maps `contribute` and `reveal` to the hash last broadcast, *signed* to the
     transactions themselves, in hex: all versions with its nonce, the latest last.
+    *final_deadline* is the chain's, 0 until it was read.
+
+    *lost*: an earlier document could not be read, and what it held has to be found out again.
+    *recomputing*: our contribution stands and its result is gone, so it is made again.
     """
 
     authorization: Authorization
@@ -58,6 +63,10 @@ class Record:
     consensus_block: int = 0
     computed: ComputedFile | None = None
     transactions: dict[str, str] = field(factory=dict)
+    held: list[StatusUpdate] = field(factory=list)
+    final_deadline: int = 0
+    lost: bool = False
+    recomputing: bool = False
     signed: dict[str, list[str]] = field(factory=dict, validator=_is_signed)
 
 
@@ -99,7 +108,7 @@ class Task:
     One task of ours. Owned by its replicate's Trio task; stages read it and write *record*.
 
     *save* makes the record durable: a stage awaits it before anything that must not be done
-    twice.
+    twice. It raises nothing: on a full disk it takes until there is room.
     """
 
     record: Record

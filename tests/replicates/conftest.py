@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import pytest
 import trio
+import trio.testing
 from attrs import define, field
 
+from iexec_worker.chain import commitments
 from iexec_worker.chain.blocks import Block
 from iexec_worker.chain.transactions import Transactions
 from iexec_worker.model import (
@@ -32,9 +36,12 @@ from iexec_worker.replicates.slots import Slots
 from iexec_worker.replicates.steps import Steps
 from iexec_worker.scheduler.api import Answer
 from iexec_worker.scheduler.subscriptions import Subscriptions
+from iexec_worker.stages.complete import complete
 from iexec_worker.stages.conditions import Conditions
+from iexec_worker.stages.post_compute import PostCompute
+from iexec_worker.stages.removal import remove
 from iexec_worker.stages.sending import Sending
-from iexec_worker.stages.task import Details, Stage, Task
+from iexec_worker.stages.task import Details, Folder, Stage, Task
 from iexec_worker.telemetry.tree import Node
 from iexec_worker.wire import Action, Status
 from tests import samples
@@ -44,7 +51,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-HASH: Final = "0x" + 64 * "c"
+#: The digest of a result that no test looks into.
+DIGEST: Final = "0x" + 64 * "d"
 
 #: What the pool answers to each status when nothing special is told, as SCHEDULER.md §2.3.
 PLAIN: Final = {
@@ -124,14 +132,20 @@ class FakeChain:
         await trio.lowlevel.checkpoint()
         return self.task, self.contribution, Account(5, 0)
 
-    def contributed(self) -> None:
-        self.contribution = attrs.evolve(
-            self.contribution, status=ContributionStatus.CONTRIBUTED, result_hash=HASH
+    def contributed(self, digest: str = DIGEST) -> None:
+        self.contribution = Contribution(
+            ContributionStatus.CONTRIBUTED,
+            commitments.result_hash(TASK, digest),
+            commitments.result_seal(WALLET, TASK, digest),
+            ZERO_ADDRESS,
         )
 
-    def consensus(self) -> None:
+    def consensus(self, value: str = "") -> None:
         self.task = attrs.evolve(
-            self.task, status=TaskStatus.REVEALING, consensus_value=HASH, reveal_deadline=2700
+            self.task,
+            status=TaskStatus.REVEALING,
+            consensus_value=value or self.contribution.result_hash,
+            reveal_deadline=2700,
         )
 
     def revealed(self) -> None:
@@ -146,7 +160,8 @@ class World:
     """
     The fakes, and the stages that were run; *hooks* replace what a stage does.
 
-    *time* is the wall clock: at first before every deadline of the task.
+    *time* is the wall clock: at first before every deadline of the task. With `computes` the
+    stages leave a result on disk and do on-chain what they should.
     """
 
     folder: Path
@@ -158,6 +173,7 @@ class World:
     hooks: dict[Action, Callable[[Task], Awaitable[Details]]] = field(factory=dict)
     slots: Slots = field(factory=lambda: Slots(1))
     node: Node = field(factory=lambda: Node("replicates"))
+    sent: list[Action] = field(factory=list)
 
     def now(self) -> float:
         return self.time
@@ -189,6 +205,38 @@ class World:
         slot = await self.slots.acquire()
         await replicates.begin(ReplicateOffer(samples.authorization(task_id), None), slot)
 
+    def computes(self, *results: bytes) -> None:
+        """Have the app give these results, run by run; the last one for ever."""
+        left = list(results or (b"result",))
+
+        async def compute(task: Task) -> Details:
+            leave_result(task.folder, left[0] if len(left) == 1 else left.pop(0))
+            await PostCompute()(task)
+            return Details(exit_code=0)
+
+        async def contribute(task: Task) -> Details:
+            if self.chain.contribution.status is ContributionStatus.UNSET:
+                assert task.record.computed is not None
+                self.chain.contributed(task.record.computed.result_digest)
+                self.sent.append(Action.PLEASE_CONTRIBUTE)
+            return Details()
+
+        async def reveal(task: Task) -> Details:
+            assert task.record.computed is not None
+            digest = task.record.computed.result_digest
+            assert self.chain.task.consensus_value == commitments.result_hash(TASK, digest)
+            if self.chain.contribution.status is ContributionStatus.CONTRIBUTED:
+                self.chain.revealed()
+                self.sent.append(Action.PLEASE_REVEAL)
+            return Details()
+
+        self.hooks |= {
+            Action.PLEASE_COMPUTE: compute,
+            Action.PLEASE_CONTRIBUTE: contribute,
+            Action.PLEASE_REVEAL: reveal,
+            Action.PLEASE_COMPLETE: complete,
+        }
+
     def publish(self, action: Action, block: int = 0) -> None:
         self.subscriptions.deliver(Notification(TASK, action, (), block))
 
@@ -212,6 +260,35 @@ STAGES: Final = {
     Action.PLEASE_UPLOAD,
     Action.PLEASE_COMPLETE,
 }
+
+
+def leave_result(folder: Folder, content: bytes = b"result") -> None:
+    """Leave what an app leaves."""
+    remove(folder.iexec_out)
+    folder.iexec_out.mkdir(parents=True)
+    (folder.iexec_out / "result.txt").write_bytes(content)
+    pointer = {"deterministic-output-path": "/iexec_out/result.txt"}
+    (folder.iexec_out / "computed.json").write_text(json.dumps(pointer))
+
+
+def digest_of(content: bytes = b"result") -> str:
+    """The digest of what `leave_result` leaves."""
+    return "0x" + hashlib.sha256(content).hexdigest()
+
+
+async def _inline(function: Callable[..., Any], *args: object, **_: object) -> Any:  # noqa: ANN401 - whatever *function* returns
+    await trio.lowlevel.checkpoint()
+    return function(*args)
+
+
+@pytest.fixture
+def no_threads(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> trio.testing.MockClock:
+    """What runs in threads runs at once: time may jump, as nothing outside of Trio is awaited."""
+    monkeypatch.setattr(trio.to_thread, "run_sync", _inline)
+    monkeypatch.setattr(trio.from_thread, "check_cancelled", lambda: None)
+    return autojump_clock
 
 
 @pytest.fixture

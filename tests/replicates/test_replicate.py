@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 import structlog
 import trio
@@ -189,9 +188,7 @@ async def test_a_minority_is_aborted_though_the_pool_wants_everybody_to_reveal(
     async with world.replicates() as replicates:
         await world.begin(replicates)
         await told(world, Status.CONTRIBUTED)
-        ours = world.chain.contribution
-        world.chain.contribution = attrs.evolve(ours, result_hash="0x" + 64 * "7")
-        world.chain.consensus()
+        world.chain.consensus("0x" + 64 * "7")
         world.publish(Action.PLEASE_ABORT)
         await told(world, Status.ABORTED)
         await gone(world)
@@ -272,16 +269,6 @@ async def test_a_task_that_is_not_on_chain_is_refused_aloud(world: World) -> Non
         await gone(world)
     assert world.pool.told[-1].cause is Cause.TASK_DESCRIPTION_NOT_FOUND
     assert world.slots.used == 0
-
-
-async def test_a_journal_that_cannot_be_read_is_set_aside(world: World) -> None:
-    folder = world.folder / TASK
-    folder.mkdir()
-    (folder / "journal.json").write_text('{"version": 99}')
-    async with world.replicates() as replicates:
-        await replicates.resume()
-        assert len(replicates) == 0
-    assert (folder / "journal.unreadable").exists()
 
 
 async def test_what_the_pool_says_after_a_reconnect_is_not_lost_on_a_busy_replicate(
