@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -16,9 +17,10 @@ from rich.table import Table
 from iexec_worker.cli import embedded
 from iexec_worker.cli.screen import Lines
 from iexec_worker.config.parsers import SPAN
-from iexec_worker.devpool.chaos.kinds import KINDS
+from iexec_worker.devpool.chaos.kinds import KINDS, possible
 from iexec_worker.devpool.chaos.options import ChaosOptions
 from iexec_worker.devpool.chaos.run import run
+from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,7 +85,8 @@ def command(
     """
     Let faults strike a pool with real workers, and see whether anything is lost.
 
-    Needs root, dockerd and npm (for the chain, once). The plan follows from the seed; what
+    Needs npm (for the chain, once) and, for all faults, root and dockerd; without root it spares
+    the engine and the disk. The plan follows from the seed; what
     happens also from the times that things take. The exit status is 1 when an invariant is
     broken: logs and journals are kept then.
     """
@@ -97,8 +100,11 @@ def command(
         kinds=kinds,
         workers=workers,
         tasks=tasks or max(2, int(duration / _TASK_EVERY)),
+        root=os.geteuid() == 0,
         inherited=embedded.environment(),
     )
+    if not possible(kinds, root=options.root):
+        raise Fatal(f"{', '.join(sorted(kinds))}: only root can do that")
     console = Console(stderr=as_json)
     if not console.is_terminal:
         console.width = _WIDE
@@ -120,6 +126,10 @@ def command(
 
 async def _rage(options: ChaosOptions, console: Console, judge: Callable[[Verdict], None]) -> None:
     screen = Lines(console)
+    if skipped := possible(options.kinds, root=True).keys() - possible(
+        options.kinds, root=options.root
+    ):
+        screen.say(f"without root there is no {', '.join(sorted(skipped))}")
     screen.say(f"seed {options.seed}, logs in {options.folder}")
     judge(await run(options, screen.say))
 

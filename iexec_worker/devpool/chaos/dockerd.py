@@ -6,15 +6,18 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
 from iexec_worker.devpool.chaos.returning import Returning
 from iexec_worker.devpool.engine import START, STOP, answers, clear, prepared
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from iexec_worker.devpool.chaos.proxy import Target
 
 #: Seconds that a killed process may take to be gone, and between two looks.
 _DEATH: Final = 10.0
@@ -23,16 +26,23 @@ _LOOK_EVERY: Final = 0.05
 
 @frozen
 class Dockerd:
-    """*host* is the same over all its lives. *turn* is held by whoever does it harm."""
+    """
+    *host* is the same over all its lives. *turn* is held by whoever does it harm.
+
+    *daemon* is None for an engine that is not ours, which must not be harmed.
+    """
 
     host: str
-    daemon: Returning
-    turn: trio.Lock
+    daemon: Returning | None
+    turn: trio.Lock = field(factory=trio.Lock)
 
     @property
-    def socket(self) -> Path:
-        """Where it listens."""
-        return Path(self.host.removeprefix("unix://"))
+    def target(self) -> Target:
+        """Where it listens, as proxies want it."""
+        place = urlsplit(self.host)
+        if place.scheme == "unix":
+            return Path(place.path)
+        return place.hostname or "", place.port or 0
 
 
 @asynccontextmanager
@@ -51,7 +61,7 @@ async def returning_engine(folder: Path, *, live_restore: bool) -> AsyncIterator
         )
         await nursery.start(daemon.run)
         try:
-            yield Dockerd(ready.host, daemon, trio.Lock())
+            yield Dockerd(ready.host, daemon)
         finally:
             await clear(ready.host)
             nursery.cancel_scope.cancel()

@@ -32,7 +32,7 @@ _LABEL: Final = "com.iexec.worker.wallet"
 _SET_ASIDE: Final = "journal set aside"
 
 #: What a drain that takes too long says aloud, as it should.
-_MEANT: Final = "parked with a contribution"
+_MEANT: Final = "parked with"
 
 #: Blocks that are asked for in one request.
 _BATCH: Final = 50

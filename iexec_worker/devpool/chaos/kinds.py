@@ -28,10 +28,15 @@ _CLEAR: Final = Plan()
 
 @frozen
 class Kind:
-    """One kind of fault; *weight*: how often it comes, beside the others."""
+    """
+    One kind of fault; *weight*: how often it comes, beside the others.
+
+    *root*: it takes what only root has, an engine of one's own or a disk.
+    """
 
     weight: int
     strike: Callable[[Scene, Injection], Awaitable[None]]
+    root: bool = False
 
 
 def _post(scene: Scene, injection: Injection) -> Post:
@@ -40,7 +45,7 @@ def _post(scene: Scene, injection: Injection) -> Post:
 
 def _line(scene: Scene, injection: Injection) -> Proxy:
     """One of the worker's connections to others, or that of all to the result proxy."""
-    lines = [*_post(scene, injection).lines.values(), scene.results]
+    lines = [*_post(scene, injection).lines, scene.results]
     return lines[int(injection.pick * len(lines))]
 
 
@@ -107,14 +112,18 @@ async def _freeze(process: trio.Process, seconds: float) -> None:
 
 
 async def _freeze_engine(scene: Scene, injection: Injection) -> None:
+    daemon = scene.engine.daemon
+    assert daemon is not None, "only with an engine of our own"
     async with scene.engine.turn:
-        await _freeze(scene.engine.daemon.process, injection.between(1, 12))
+        await _freeze(daemon.process, injection.between(1, 12))
 
 
 async def _restart_engine(scene: Scene, injection: Injection) -> None:
     number = signal.SIGKILL if injection.pick < 0.5 else signal.SIGTERM
+    daemon = scene.engine.daemon
+    assert daemon is not None, "only with an engine of our own"
     async with scene.engine.turn:
-        await scene.engine.daemon.restart(number)
+        await daemon.restart(number)
         await trio.sleep(_GRACE)
 
 
@@ -153,15 +162,19 @@ KINDS: Final[Mapping[str, Kind]] = {
     "refuse": Kind(5, _refuse),
     "kill": Kind(8, _kill),
     "terminate": Kind(4, _terminate),
-    "freeze-engine": Kind(3, _freeze_engine),
-    "restart-engine": Kind(2, _restart_engine),
+    "freeze-engine": Kind(3, _freeze_engine, root=True),
+    "restart-engine": Kind(2, _restart_engine, root=True),
     "freeze-node": Kind(4, _freeze_node),
     "restart-node": Kind(2, _restart_node),
     "restart-scheduler": Kind(4, _restart_scheduler),
-    "fill-disk": Kind(4, _fill_disk),
+    "fill-disk": Kind(4, _fill_disk, root=True),
 }
 
 
-def weights(kinds: frozenset[str]) -> dict[str, int]:
-    """The weights of *kinds*, of all without any."""
-    return {name: kind.weight for name, kind in KINDS.items() if not kinds or name in kinds}
+def possible(kinds: frozenset[str], *, root: bool) -> dict[str, int]:
+    """The weights of those of *kinds*, of all without any, that can be had with or without root."""
+    return {
+        name: kind.weight
+        for name, kind in KINDS.items()
+        if (not kinds or name in kinds) and (root or not kind.root)
+    }

@@ -13,6 +13,7 @@ class ChaosOptions:
     """
     *seed* decides which *faults* of which *kinds* (none: all) strike when within *duration* (s).
 
+    Only with *root* there is an engine that may be harmed, and a disk that can be filled.
     *folder* gets logs and results, *cache* the downloads; *inherited* is the environment of this
     process, of which workers get what no program can do without.
     """
@@ -25,4 +26,5 @@ class ChaosOptions:
     kinds: frozenset[str] = frozenset()
     workers: int = 4
     tasks: int = 10
+    root: bool = False
     inherited: Mapping[str, str] = field(factory=dict, repr=False)

@@ -14,7 +14,7 @@ from iexec_worker.devpool.worker_process import WorkerProcess, worker_process
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from iexec_worker.devpool.chaos.proxy import Proxy
@@ -50,7 +50,7 @@ class Post:
     """
     Keeps one worker running, whose wallet and folders stay the same from life to life.
 
-    *lines* are its ways to the others, by the name of what they lead to. *turn* and *disk_turn*
+    *lines* are its ways to the others. *turn* and *disk_turn*
     are held by whoever ends its process or fills its disk.
     """
 
@@ -59,12 +59,13 @@ class Post:
     wallet: Wallet
     environment: Mapping[str, str]
     inherited: Mapping[str, str]
-    lines: Mapping[str, Proxy]
+    lines: Sequence[Proxy]
     turn: trio.Lock = field(factory=trio.Lock)
     disk_turn: trio.Lock = field(factory=trio.Lock)
     lives: list[Life] = field(factory=list, init=False)
     _present: WorkerProcess | None = field(default=None, init=False)
     _up: trio.Event = field(factory=trio.Event, init=False)
+    _telling: trio.Lock = field(factory=trio.Lock, init=False)
     _leaving: trio.Event = field(factory=trio.Event, init=False)
     _left: trio.Event = field(factory=trio.Event, init=False)
 
@@ -78,21 +79,20 @@ class Post:
         """The folders of its tasks."""
         return self.base / self.name
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Have a worker there until `leave`; started when the first one serves."""
+    async def run(self) -> None:
+        """Have a worker there until `leave`."""
         while not self._leaving.is_set():
             life = Life(self.folder / f"life-{len(self.lives) + 1}" / f"{self.name}.log")
             self.lives.append(life)
             try:
-                await self._live(life, task_status)
-                task_status = trio.TASK_STATUS_IGNORED
+                await self._live(life)
             except Fatal as error:
                 log.warning("worker not started", worker=self.name, reason=str(error))
             life.ended = time.time()
             await trio.sleep(_PAUSE)
         self._left.set()
 
-    async def _live(self, life: Life, task_status: trio.TaskStatus[None]) -> None:
+    async def _live(self, life: Life) -> None:
         async with worker_process(
             life.log.parent,
             self.name,
@@ -104,7 +104,6 @@ class Post:
             life.session = process.pid
             self._present = worker
             self._up.set()
-            task_status.started()
             try:
                 life.status = await process.wait()
             finally:
@@ -128,7 +127,8 @@ class Post:
         stdin = worker.child.process.stdin
         assert stdin is not None, "a worker that can be told something"
         try:
-            await stdin.send_all(f"interrupt {pick}\n".encode())
+            async with self._telling:
+                await stdin.send_all(f"interrupt {pick}\n".encode())
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             log.info("ended before it could be interrupted", worker=self.name)
 

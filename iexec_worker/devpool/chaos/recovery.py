@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from iexec_worker.wire import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from iexec_worker.devpool.chaos.post import Post
+    from iexec_worker.devpool.chaos.post import Life
     from iexec_worker.devpool.chaos.scene import Scene
     from iexec_worker.devpool.http.record import Told
 
@@ -32,12 +32,15 @@ def recoveries(scene: Scene) -> tuple[float, ...]:
 
     Other faults may have been in the way: what counts is where most are.
     """
-    return tuple(sorted(s for post in scene.posts for s in _of(post, scene.pool.record.told)))
+    told = scene.pool.record.told
+    seconds = (s for post in scene.posts for s in of_worker(post.lives, post.wallet.address, told))
+    return tuple(sorted(seconds))
 
 
-def _of(post: Post, told: list[Told]) -> Iterator[float]:
-    own = [one for one in told if one.wallet == post.wallet.address]
-    for life in post.lives:
+def of_worker(lives: Sequence[Life], wallet: str, told: Sequence[Told]) -> Iterator[float]:
+    """Those of one worker."""
+    own = [one for one in told if one.wallet == wallet]
+    for life in lives:
         if life.ordered != "SIGKILL":
             continue
         last = {one.chain_task_id: one.status for one in own if one.at <= life.ended}

@@ -11,7 +11,7 @@ from attrs import define, field
 
 from iexec_worker.devpool.chaos.evidence import collect
 from iexec_worker.devpool.chaos.invariants import breaches
-from iexec_worker.devpool.chaos.kinds import KINDS, weights
+from iexec_worker.devpool.chaos.kinds import KINDS, possible
 from iexec_worker.devpool.chaos.orders import PERIOD, Order, buy, make_orders
 from iexec_worker.devpool.chaos.plan import Injection, make_plan
 from iexec_worker.devpool.chaos.recovery import recoveries
@@ -62,7 +62,7 @@ class Chaos:
         orders = make_orders(options)
         plan = make_plan(
             options.seed,
-            weights=weights(options.kinds),
+            weights=possible(options.kinds, root=options.root),
             count=options.faults,
             duration=options.duration,
             workers=options.workers,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -19,18 +21,25 @@ from iexec_worker.devpool.chaos.dockerd import Dockerd, returning_engine
 from iexec_worker.devpool.chaos.node import ReturningNode
 from iexec_worker.devpool.chaos.post import Post
 from iexec_worker.devpool.chaos.proxy import Proxy, open_proxy
+from iexec_worker.devpool.engine import engine
 from iexec_worker.devpool.options import PoolOptions
 from iexec_worker.devpool.pool import Pool, open_pool
 from iexec_worker.devpool.registry import registry
 from iexec_worker.devpool.scheduler.settings import Periods, SchedulerSettings
+from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
-    from pathlib import Path
 
     from iexec_worker.devpool.chaos.options import ChaosOptions
 
 _HOST: Final = "127.0.0.1"
+
+#: Seconds for all workers to start side by side on a machine that is busy.
+_JOIN: Final = 120.0
+
+#: How often the containers of an engine outlive it: both are common.
+_LIVE_RESTORE: Final = 0.5
 
 #: A pool whose clockwork runs ten times as fast as the real one's, except where it waits for
 #: workers: what takes one of them long here is a fault, not the work.
@@ -62,6 +71,7 @@ class Scene:
     *image*: what the app's image is called on the chain. *posts* may become more.
 
     *results* leads to the result proxy, for all workers; the scheduler is harmed in turns, too.
+    *sockets* are those through which workers reach the engine.
     """
 
     options: ChaosOptions
@@ -70,6 +80,7 @@ class Scene:
     node: ReturningNode
     results: Proxy
     image: str
+    sockets: Path
     nursery: trio.Nursery
     posts: list[Post] = field(factory=list, init=False)
     scheduler_turn: trio.Lock = field(factory=trio.Lock, init=False)
@@ -82,7 +93,7 @@ class Scene:
     @property
     def results_url(self) -> str:
         """Where deals say that their results go."""
-        return f"http://{_HOST}:{self.results.port}"
+        return _url(self.results)
 
     async def hire(self) -> Post:
         """Open a post for one more worker, with a wallet that the pool does not know yet."""
@@ -95,31 +106,26 @@ class Scene:
         wallet = await wallets.make(folder, "wallet")
         async with self.node.turn:
             await wallets.fund(self.pool.market, wallet)
-        async with AsyncExitStack() as stack:
-            lines = {
-                "scheduler": await stack.enter_async_context(_line(self.pool.url)),
-                "node": await stack.enter_async_context(_line(self.pool.node_url)),
-            }
-            await stack.enter_async_context(small_disk(folder / "base"))
-            # A port would be open to everybody on this machine, and an engine is as good as root.
-            socket = self.engine.socket.with_name(f"{name}.sock")
-            lines["engine"] = await stack.enter_async_context(
-                open_proxy(self.engine.socket, path=socket)
-            )
+        # A port would be open to everybody on this machine, and an engine is as good as root.
+        socket = self.sockets / name
+        async with (
+            _line(self.pool.url) as scheduler,
+            _line(self.pool.node_url) as node,
+            open_proxy(self.engine.target, path=socket) as engine,
+            _disk(folder / "base", small=self.options.root),
+        ):
             environment = {
                 **self.pool.environment(wallet.path, wallet.password),
                 **_HARDENED,
-                "IEXEC_CORE_URL": f"http://{_HOST}:{lines['scheduler'].port}",
-                "IEXEC_WORKER_OVERRIDE_BLOCKCHAIN_NODE_ADDRESS": (
-                    f"http://{_HOST}:{lines['node'].port}"
-                ),
+                "IEXEC_CORE_URL": _url(scheduler),
+                "IEXEC_WORKER_OVERRIDE_BLOCKCHAIN_NODE_ADDRESS": _url(node),
                 "DOCKER_HOST": f"unix://{socket}",
                 "IEXEC_WORKER_BASE_DIR": str(folder / "base"),
             }
+            lines = (scheduler, node, engine)
             post = Post(name, folder, wallet, environment, self.options.inherited, lines)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(post.run)
-                task_status.started(post)
+            task_status.started(post)
+            await post.run()
 
 
 @asynccontextmanager
@@ -130,28 +136,41 @@ async def open_scene(options: ChaosOptions, say: Callable[[str], None]) -> Async
     Raises Fatal, with what helps, when a piece is missing or does not come up.
     """
     folder = options.folder
-    live_restore = Random(f"{options.seed} engine").random() < 0.5
     async with AsyncExitStack() as stack:
         # Last of all, when nobody writes to them any more: only logs and results are kept.
         stack.push_async_callback(_clear, folder / "registry", folder / "engine" / "data")
-        say(f"starting an engine, live-restore {'on' if live_restore else 'off'}")
-        engine = await stack.enter_async_context(
-            returning_engine(folder / "engine", live_restore=live_restore)
-        )
-        image = await _image(stack, folder, engine.host)
+        dockerd = await _engine(stack, options, say)
+        image = await _image(stack, folder, dockerd.host)
         say("starting chain, contracts, scheduler and result proxy")
         pool = await stack.enter_async_context(
             open_pool(PoolOptions(options.cache, folder / "pool", scheduler=SETTINGS))
         )
+        # Paths of sockets have at most 107 characters.
+        sockets = Path(stack.enter_context(TemporaryDirectory(prefix="iexec-chaos-")))
         nursery = await stack.enter_async_context(trio.open_nursery())
         results = await stack.enter_async_context(_line(pool.result_proxy_url))
         node = ReturningNode(pool.node, pool.node.sender(pool.owner_key), folder / "pool", nursery)
-        scene = Scene(options, pool, engine, node, results, image, nursery)
+        scene = Scene(options, pool, dockerd, node, results, image, sockets, nursery)
         say(f"starting {options.workers} workers")
         for _ in range(options.workers):
             await scene.hire()
+        await _joined(scene)
         yield scene
         nursery.cancel_scope.cancel()
+
+
+async def _engine(
+    stack: AsyncExitStack, options: ChaosOptions, say: Callable[[str], None]
+) -> Dockerd:
+    """Start an engine that may be harmed; whoever is not root has to take the one there is."""
+    folder = options.folder / "engine"
+    if not options.root:
+        there = options.inherited.get("DOCKER_HOST")
+        found = await stack.enter_async_context(engine(folder, host=there))
+        return Dockerd(found.host, None)
+    live_restore = Random(f"{options.seed} engine").random() < _LIVE_RESTORE
+    say(f"starting an engine, live-restore {'on' if live_restore else 'off'}")
+    return await stack.enter_async_context(returning_engine(folder, live_restore=live_restore))
 
 
 async def _image(stack: AsyncExitStack, folder: Path, host: str) -> str:
@@ -160,6 +179,28 @@ async def _image(stack: AsyncExitStack, folder: Path, host: str) -> str:
     await images.build(host, image, images.demo_app())
     await images.push(host, image)
     return image
+
+
+async def _joined(scene: Scene) -> None:
+    """Return when the pool knows all workers. Raises Fatal."""
+    with trio.move_on_after(_JOIN):
+        await scene.pool.scheduler.registered(post.wallet.address for post in scene.posts)
+        return
+    logs = ", ".join(str(post.lives[-1].log) for post in scene.posts)
+    raise Fatal(f"workers have not joined within {_JOIN:g} s, see {logs}")
+
+
+@asynccontextmanager
+async def _disk(folder: Path, *, small: bool) -> AsyncIterator[None]:
+    if not small:
+        yield
+        return
+    async with small_disk(folder):
+        yield
+
+
+def _url(line: Proxy) -> str:
+    return f"http://{_HOST}:{line.port}"
 
 
 def _line(url: str) -> AbstractAsyncContextManager[Proxy]:
