@@ -99,9 +99,10 @@ async def test_sigint_stops_at_once_and_the_next_life_goes_on(
 async def test_what_a_drain_has_no_time_for_runs_on_and_is_met_again(
     pool: Pool, agency: Agency, shop: Shop
 ) -> None:
-    with trio.fail_after(LIMIT):
+    with trio.fail_after(2 * LIMIT):
         worker = await agency.start(IMPATIENT)
-        bought = await shop.buy(Order("sleep=6"))
+        # Longer than a start takes where all processors are busy.
+        bought = await shop.buy(Order("sleep=15"))
         await computing(pool, worker, bought.task_id)
         await _send(worker, signal.SIGTERM)
         with trio.fail_after(6):
@@ -131,6 +132,28 @@ async def test_a_drain_says_loudly_that_a_contribution_still_has_to_be_revealed(
     assert (parked["level"], parked["task"]) == ("error", bought.task_id)
     assert "start the worker again" in parked["next_step"]
     assert worker.task_folders() == {bought.task_id}
+
+
+async def test_systemd_hears_of_a_real_worker_from_start_to_end(
+    pool: Pool, agency: Agency, tmp_path: Path
+) -> None:
+    heard: list[str] = []
+    with trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_DGRAM) as socket:
+        await socket.bind(str(tmp_path / "notify"))
+
+        async def hears(word: str) -> None:
+            while not any(word in line for line in heard):
+                heard.extend((await socket.recv(4096)).decode().splitlines())
+
+        with trio.fail_after(LIMIT):
+            told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
+            worker = await agency.start(told)
+            await hears("STATUS=member of the pool")
+            await hears("WATCHDOG=1")
+            await _send(worker, signal.SIGTERM)
+            await hears("STOPPING=1")
+            assert await worker.process.child.process.wait() == 0
+    assert heard[0] == "READY=1"
 
 
 async def test_a_second_sigterm_stops_at_once(pool: Pool, agency: Agency, shop: Shop) -> None:
