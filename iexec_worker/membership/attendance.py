@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
+#: Why there is no session after one that ended without an error of its own.
+CUT: Final = "the session was cut off: joining the pool again"
 
 #: Why nothing may be hoped for between registration and a link, or two of them.
 UNREACHED: Final = "registered, but the pool's notifications do not reach us"
@@ -64,12 +66,9 @@ class Attendance:
         try:
             await self._join()
             await self._hold(task_status)
-        except (WorkerError, ExceptionGroup) as error:
-            self.trouble = describe(error)
+        except BaseException as error:
+            self.trouble = describe(error) if isinstance(error, Exception) else CUT
             raise
-        finally:
-            # Cut by a bug or from outside, it is over all the same.
-            self.trouble = self.trouble or "the session was cut: joining the pool again"
 
     @property
     def _ending(self) -> bool:

@@ -149,6 +149,7 @@ async def frozen_engine(stage: Stage) -> Outcome:
         stage.scene("frozen", engine_url=engine.host) as scene,
     ):
         task_id = await scene.computes(Order("sleep=5"))
+        assert engine.daemon is not None
         with frozen_process(engine.daemon.process.pid):
             silence = await scene.longest_silence()
         return Outcome(silence, await scene.over(task_id), await scene.completes(Order()))
