@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
@@ -38,6 +38,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: What the pool is told when the container could not run, or was stopped at its time limit.
 NO_EXIT_CODE = -1
+
+#: Exit codes from here on are those of signals: by whatever ended the engine, or the machine.
+KILLED: Final = 128
 
 
 @frozen
@@ -100,17 +103,30 @@ class Compute:
 
     @asynccontextmanager
     async def _container(self, task: Task, spec: ContainerSpec) -> AsyncIterator[str]:
-        """Hold the app's container: the one of an earlier life while it runs, else a new one."""
+        """Hold the app's container: what an earlier life left if it is good, else a new one."""
         async with self.containers.held(spec.name, keep=self.leaves_running):
-            found = await self.containers.find(spec.name)
-            if found is not None and found.running:
-                log.info("the app still runs", task=task.id, container=found.id)
-                yield found.id
+            found = await self._left(task, spec)
+            if found is not None:
+                log.info("the app was begun already", task=task.id, container=found)
+                yield found
             else:
                 # A life that was killed had no time for this; what is closed cannot be removed.
                 await take_over(self.containers, spec, task.folder.root)
                 await trio.to_thread.run_sync(_make_folders, task)
                 yield await self.containers.start(spec)
+
+    async def _left(self, task: Task, spec: ContainerSpec) -> str | None:
+        """The container of an earlier life that runs, or has run to an end of its own."""
+        found = await self.containers.find(spec.name)
+        if found is None or found.running:
+            return found.id if found else None
+        if found.state != "exited":
+            return None
+        ended = await self.containers.wait(found.id, limit=task.description.time_reference)
+        if ended.exit_code < KILLED:
+            return found.id
+        log.warning("the app was killed and runs again", task=task.id, exit_code=ended.exit_code)
+        return None
 
     async def _printed(self, task: Task, container: str) -> ComputeLogs:
         with printed.streams(task.folder) as (stdout, stderr):

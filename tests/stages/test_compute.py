@@ -36,9 +36,10 @@ def exited(code: int, *, timed_out: bool = False) -> ContainerExit:
 
 @define(eq=False)
 class FakeEngine:
-    """Images and containers at once; *end* is how the app ends."""
+    """Images and containers at once; *end* is how the app ends, *ends* by container."""
 
     end: ContainerExit = field(factory=lambda: exited(0))
+    ends: dict[str, ContainerExit] = field(factory=dict)
     found: FoundContainer | None = None
     image: str | None = "sha256:1"
     error: Exception | None = None
@@ -68,7 +69,7 @@ class FakeEngine:
     async def wait(self, container: str, *, limit: float) -> ContainerExit:
         await trio.lowlevel.checkpoint()
         self.waited.append(container)
-        return self.end
+        return self.ends.get(container, self.end)
 
     async def logs(self, container: str, *, stdout: BinaryIO, stderr: BinaryIO) -> ComputeLogs:
         await trio.lowlevel.checkpoint()
@@ -170,15 +171,28 @@ async def test_a_second_run_finds_nothing_of_the_first(
     assert post_compute.seen == ["stdout.txt"]
 
 
-async def test_an_app_that_still_runs_is_met_again_with_its_files(
-    compute: Compute, engine: FakeEngine, post_compute: FakePostCompute, task: Task
+@pytest.mark.parametrize("state", ["running", "exited"])
+async def test_an_app_that_an_earlier_life_began_is_met_again_with_its_files(
+    compute: Compute, engine: FakeEngine, post_compute: FakePostCompute, task: Task, state: str
 ) -> None:
-    engine.found = FoundContainer("old", f"w-{TASK}", "app:1", "running", 0.0, {})
+    engine.found = FoundContainer("old", f"w-{TASK}", "app:1", state, 0.0, {})
     task.folder.iexec_out.mkdir(parents=True)
     (task.folder.iexec_out / "result").touch()
     await compute(task)
-    assert (engine.started, engine.waited, engine.held_now) == ([], ["old"], 0)
+    assert (engine.started, set(engine.waited), engine.held_now) == ([], {"old"}, 0)
     assert "result" in post_compute.seen
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("exited", 137), ("exited", 143), ("created", 0), ("dead", 0)]
+)
+async def test_an_app_that_was_killed_or_never_began_runs_again(
+    compute: Compute, engine: FakeEngine, task: Task, state: str, code: int
+) -> None:
+    engine.found = FoundContainer("old", f"w-{TASK}", "app:1", state, 0.0, {})
+    engine.ends["old"] = exited(code)
+    details = await compute(task)
+    assert (len(engine.started), details.exit_code) == (1, 0)
 
 
 async def test_the_developer_sees_what_the_app_saw_left_and_printed(
