@@ -229,13 +229,12 @@ class Flight:
             return
         log.warning("stuck transaction replaced", call=str(self.call), nonce=self.nonce)
         before, self.price = self.price, price
-        try:
+        # What is out is out, whether more can be written down now or not.
+        with trio.move_on_after(max(self.route.block_time, SHORTEST_PERIOD)):
             await self._sign()
-        except OSError as error:
-            # What is out is out, whether more can be written down or not.
-            self.price = before
-            log.warning("stuck transaction not replaced", reason=str(error))
-        await self._broadcast()
+            await self._broadcast()
+            return
+        self.price = before
 
 
 def receipt_problem(receipt: dict[str, Any], call: Call) -> str:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import httpx
 import pytest
 import trio
@@ -15,6 +16,7 @@ from attrs import define, field
 from iexec_worker.chain import abi
 from iexec_worker.chain.blocks import BlockWatch
 from iexec_worker.chain.calls import Call
+from iexec_worker.chain.dues import Due
 from iexec_worker.chain.flight import Route
 from iexec_worker.chain.gas import GasRules
 from iexec_worker.chain.hub import Hub
@@ -339,6 +341,46 @@ async def test_an_empty_wallet_is_out_of_gas(make_bench: MakeBench) -> None:
             await _send(bench, bench.call())
 
 
+async def test_a_contribution_leaves_the_gas_of_every_reveal_that_is_due(
+    make_bench: MakeBench,
+) -> None:
+    # At the cap: itself, its own reveal, and that of a contribution that stands.
+    needed = 3 * 100_000 * 22 * GWEI
+    async with make_bench(wei=needed - 1) as bench:
+        bench.transactions.dues.enter(TASKS[1], lambda: Due(reveal=100_000))
+        with pytest.raises(OutOfGas, match="would use up what reveals may cost"):
+            await _send(bench, bench.call())
+        assert await bench.count() == 0
+
+        reveal = attrs.evolve(bench.call(TASKS[1]), label="reveal")
+        await _send(bench, reveal)
+        bench.transactions.dues.leave(TASKS[1])
+        await _send(bench, bench.call())
+        assert await bench.count() == 2
+
+
+async def test_a_reveal_overtakes_the_contributions_that_wait(make_bench: MakeBench) -> None:
+    async with make_bench() as bench:
+        await bench.chain.hold()
+        order: list[str] = []
+
+        async def send(call: Call) -> None:
+            await _send(bench, call)
+            order.append(call.task_id)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, bench.call(TASKS[0]))
+            await bench.waiting()
+            for task in TASKS[1:4]:
+                nursery.start_soon(send, bench.call(task))
+                await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(send, attrs.evolve(bench.call(TASKS[4]), label="reveal"))
+            await trio.testing.wait_all_tasks_blocked()
+            await bench.chain.release()
+
+        assert order == [TASKS[0], TASKS[4], *TASKS[1:4]]
+
+
 async def test_a_free_chain_needs_no_gas(make_bench: MakeBench) -> None:
     async with make_bench(wei=0, cap=0) as bench:
         await _send(bench, bench.call())
@@ -490,6 +532,17 @@ async def test_a_stuck_one_from_before_a_crash_gives_its_nonce(make_bench: MakeB
         assert await bench.count() == 1
 
 
+async def pass_on(chain: Anvil, method: str, params: list[Any]) -> Any:  # noqa: ANN401 - JSON
+    """What the chain says to a request, errors included."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = (await client.post(chain.url, json=body)).json()
+    if "error" in answer:
+        error = answer["error"]
+        raise RpcError(error["code"], error["message"], error.get("data"))
+    return answer["result"]
+
+
 @define(eq=False)
 class Between:
     """A node in front of the chain that interferes with the first broadcast."""
@@ -503,13 +556,7 @@ class Between:
             self.broadcasts += 1
             if self.broadcasts == 1:
                 await self.interfere(params[0])
-        async with httpx.AsyncClient(trust_env=False) as client:
-            body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-            answer = (await client.post(self.chain.url, json=body)).json()
-        if "error" in answer:
-            error = answer["error"]
-            raise RpcError(error["code"], error["message"], error.get("data"))
-        return answer["result"]
+        return await pass_on(self.chain, method, params)
 
 
 async def _between(
