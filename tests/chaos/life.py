@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+import pytest
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from iexec_worker import config
-from iexec_worker.app.assembly import Identity, api_of, build_chain, build_member
-from iexec_worker.app.clients import Clients
-from iexec_worker.app.machine import worker_model
-from iexec_worker.membership import join, membership
+from iexec_worker.app import assembly, joining
+from iexec_worker.app.assembly import Identity
+from iexec_worker.app.disk import Disk
+from iexec_worker.app.joining import Joining
+from iexec_worker.app.readiness import Readiness
+from iexec_worker.app.watches import EngineWatch, count_transactions
+from iexec_worker.chain.blocks import BlockWatch
 from iexec_worker.membership.ending import Ending
 from iexec_worker.replicates.slots import Slots
-from iexec_worker.supervise import FOREVER, Policy, Restart, supervise
+from iexec_worker.scheduler import heartbeat
+from iexec_worker.supervise import Policy, supervise
 from iexec_worker.telemetry.durations import Durations
 from iexec_worker.telemetry.prometheus import Metrics
 from iexec_worker.telemetry.tree import Node
@@ -25,18 +29,33 @@ from tests.chaos.clockwork import now
 from tests.chaos.contracts import POOL
 from tests.chaos.desk import URL, Wire
 from tests.chaos.machine import Line
-from tests.chaos.mortal import LIFE, Killed, Mortal
+from tests.chaos.mortal import LIFE, Killed, Mortal, watching
 from tests.chaos.world import KEY
 
 if TYPE_CHECKING:
-    from iexec_worker.membership.attendance import Attendance
-    from iexec_worker.membership.member import Member
+    from collections.abc import AsyncIterator, Iterator
+
+    import httpx
+
+    from iexec_worker.scheduler.gate import Gate
+    from iexec_worker.scheduler.subscriptions import Subscriptions
     from tests.chaos.world import World
 
 #: Registering dozens of series takes longer than a run; nobody looks at them here.
 METRICS: Final = Metrics(KEY.address, Durations(1), Node("worker"))
 
-MEMBER: Final = Policy(Restart.TRANSIENT, FOREVER.intensity)
+
+@frozen
+class Ends:
+    """What stands for `app.clients.Clients`."""
+
+    pool: httpx.AsyncClient
+    strangers: httpx.AsyncClient
+    engine: Any
+
+    @asynccontextmanager
+    async def node(self, _host: str) -> AsyncIterator[httpx.AsyncClient]:
+        yield self.pool
 
 
 @define(eq=False)
@@ -47,17 +66,17 @@ class Life(Mortal):
     scope: trio.CancelScope = field(factory=trio.CancelScope)
     ending: Ending = field(factory=lambda: Ending(patience=600))
     slots: Slots = field(factory=lambda: Slots(1))
-    tree: Node = field(factory=lambda: Node("worker"))
-    member: Member | None = None
-    attendance: Attendance | None = None
+    subscriptions: Subscriptions | None = None
 
     async def run(self) -> None:
         """Live."""
         LIFE.set(self)
-        own = self._identity()
-        with self.scope:
+        own, node = self._identity(), Node("member")
+        ready = Readiness(own.engine, own.disk, self.ending.draining)
+        member = Joining(own, ready, Policy(), node)
+        with self.scope, self._rewired():
             try:
-                await supervise(self._member(own), self.tree, MEMBER)
+                await supervise(member.run, node, member.own_policy)
             except BaseExceptionGroup as group:
                 if not self.dead or group.split((Killed, trio.Cancelled))[1] is not None:
                     raise
@@ -71,8 +90,22 @@ class Life(Mortal):
     @property
     def empty(self) -> bool:
         """True iff nothing of any task is left in this worker."""
-        assert self.member is not None
-        return not (self.slots.used or self.member.around.subscriptions.task_ids)
+        return not (self.slots.used or (self.subscriptions and self.subscriptions.task_ids))
+
+    @contextmanager
+    def _rewired(self) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(assembly, "Link", self._link)
+            # The default clock was bound when its module was read.
+            patch.setattr(assembly, "BlockWatch", partial(BlockWatch, clock=now))
+            patch.setattr(BlockWatch, "run", watching(BlockWatch.run))
+            patch.setattr(heartbeat, "run", watching(heartbeat.run))
+            patch.setattr(joining, "count_transactions", watching(count_transactions))
+            yield
+
+    def _link(self, _c: object, _u: str, _w: str, subscriptions: Subscriptions, gate: Gate) -> Wire:
+        self.subscriptions = subscriptions
+        return Wire(self.world.desk, subscriptions, gate)
 
     def _identity(self) -> Identity:
         settings = config.load(
@@ -89,44 +122,15 @@ class Life(Mortal):
         ).config
         engine: Any = Line(self.world.machine)
         client = self.world.client()
-        # Engine and disk have nothing against another task.
-        fine: Any = SimpleNamespace(trouble="")
+        ends: Any = Ends(client, client, engine)
         return Identity(
             config=settings,
             wallet=KEY,
-            clients=Clients(client, client, engine, settings),
+            clients=ends,
             durations=Durations(1),
             metrics=METRICS,
             slots=self.slots,
             ending=self.ending,
-            engine=fine,
-            disk=fine,
+            engine=EngineWatch(engine, Node("engine"), gpus=False, trouble=""),
+            disk=Disk(settings.worker.tasks_dir, 0, Node("disk")),
         )
-
-    def _member(self, own: Identity) -> Any:  # noqa: ANN401 - a Service
-        async def one(*, task_status: trio.TaskStatus[None]) -> None:
-            terms = await join.ask(api_of(own), own.clients.pool, POOL)
-            chain = build_chain(own, terms, own.clients.pool)
-            chain.blocks.clock = now
-            built = build_member(own, terms, chain, worker_model(own.config, KEY.address))
-            around, session = built.around, built.session
-            link: Any = Wire(self.world.desk, around.subscriptions, session.gate)
-            member = self.member = attrs.evolve(built, link=link)
-            with (
-                self.tree.child("blocks") as blocks,
-                self.tree.child("transactions") as writer,
-                self.tree.child("membership") as held,
-            ):
-                async with trio.open_nursery() as nursery:
-                    run_blocks = partial(chain.blocks.run, blocks)
-                    await nursery.start(supervise, run_blocks, blocks, FOREVER)
-                    run_writer = partial(chain.transactions.run, writer)
-                    nursery.start_soon(supervise, run_writer, writer, FOREVER)
-                    task_status.started()
-                    await membership.run(member, held, self._seat)
-                    nursery.cancel_scope.cancel()
-
-        return one
-
-    def _seat(self, attendance: Attendance) -> None:
-        self.attendance = attendance

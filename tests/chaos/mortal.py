@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
 
 class Killed(BaseException):
@@ -29,6 +29,20 @@ class Mortal:
 
 
 LIFE: Final[ContextVar[Mortal | None]] = ContextVar("LIFE", default=None)
+
+
+#: Set in tasks that only look at the world again and again: no point of a sweep is there.
+WATCHING: Final[ContextVar[bool]] = ContextVar("WATCHING", default=False)
+
+
+def watching(service: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Return *service* as one of those that watch; it has a task of its own."""
+
+    async def run(*args: object, **more: object) -> Any:  # noqa: ANN401 - whatever it returns
+        WATCHING.set(True)
+        return await service(*args, **more)
+
+    return run
 
 
 def breathe() -> None:

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from iexec_worker.supervise import describe
 from tests.chaos.clockwork import clockwork
 from tests.chaos.life import Life
-from tests.chaos.mortal import LIFE
+from tests.chaos.mortal import LIFE, WATCHING
 from tests.chaos.outcome import check_nothing_left, read_outcome
 from tests.chaos.world import World
 
@@ -61,7 +61,7 @@ class Steps(trio.abc.Instrument):
     count: int = 0
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if task.context.get(LIFE) is not self.life:
+        if task.context.get(LIFE) is not self.life or task.context.get(WATCHING):
             return
         self.count += 1
         if self.point is not None and self.count == self.point.step:
