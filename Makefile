@@ -2,7 +2,8 @@
 #
 #   make demo                 a pool, a worker and a task on this machine; ARGS="--tasks 5" for more
 #   make test                 formatter, linter, types, tests;  ARGS="tests/chain -x" for a part of them
-#   make chaos                ten minutes of faults in a pool with workers, as root; ARGS="--seed 7"
+#   make chaos                a life cut at every step, in memory; then ten minutes of faults in a
+#                             pool with workers, as root; ARGS="--seed 7"
 #   make bench                measurements, as a table
 #   make install              only .venv
 
@@ -35,6 +36,7 @@ check:
 
 chaos:
 	@scripts/setup demo
+	$(BIN)/pytest tests/chaos --chaos-share 1
 	@$(BIN)/iexec-worker chaos --seed 1 --duration PT10M $(ARGS)
 
 bench:

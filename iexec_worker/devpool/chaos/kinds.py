@@ -56,13 +56,25 @@ async def _cancel(scene: Scene, injection: Injection) -> None:
 async def _end(scene: Scene, injection: Injection, number: signal.Signals) -> None:
     post = _post(scene, injection)
     async with post.turn:
-        await post.signal(number)
+        await post.end(number)
         await post.worker()
         await trio.sleep(_GRACE)
 
 
 async def _kill(scene: Scene, injection: Injection) -> None:
     await _end(scene, injection, signal.SIGKILL)
+
+
+async def _kill_twice(scene: Scene, injection: Injection) -> None:
+    """Kill the successor, too, while it finds out what was going on."""
+    post = _post(scene, injection)
+    async with post.turn:
+        await post.end(signal.SIGKILL)
+        await post.worker()
+        await trio.sleep(injection.between(0, 1))
+        await post.end(signal.SIGKILL)
+        await post.worker()
+        await trio.sleep(_GRACE)
 
 
 async def _terminate(scene: Scene, injection: Injection) -> None:
@@ -160,7 +172,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "throttle": Kind(5, _throttle),
     "blackhole": Kind(6, _blackhole),
     "refuse": Kind(5, _refuse),
-    "kill": Kind(8, _kill),
+    "kill": Kind(7, _kill),
+    "kill-twice": Kind(2, _kill_twice),
     "terminate": Kind(4, _terminate),
     "freeze-engine": Kind(3, _freeze_engine, root=True),
     "restart-engine": Kind(2, _restart_engine, root=True),

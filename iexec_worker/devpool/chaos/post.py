@@ -43,6 +43,7 @@ class Life:
     ordered: str = ""
     ended: float = 0.0
     status: int | None = None
+    over: trio.Event = field(factory=trio.Event, repr=False)
 
 
 @define(eq=False)
@@ -67,7 +68,6 @@ class Post:
     _up: trio.Event = field(factory=trio.Event, init=False)
     _telling: trio.Lock = field(factory=trio.Lock, init=False)
     _leaving: trio.Event = field(factory=trio.Event, init=False)
-    _left: trio.Event = field(factory=trio.Event, init=False)
 
     @property
     def base(self) -> Path:
@@ -89,8 +89,8 @@ class Post:
             except Fatal as error:
                 log.warning("worker not started", worker=self.name, reason=str(error))
             life.ended = time.time()
+            life.over.set()
             await trio.sleep(_PAUSE)
-        self._left.set()
 
     async def _live(self, life: Life) -> None:
         async with worker_process(
@@ -115,11 +115,12 @@ class Post:
             await self._up.wait()
         return self._present
 
-    async def signal(self, number: signal.Signals) -> None:
-        """Send a signal that ends the present life, on purpose."""
-        worker = await self.worker()
-        self.lives[-1].ordered = number.name
+    async def end(self, number: signal.Signals) -> None:
+        """End the present life by a signal, on purpose; returns when it is over."""
+        worker, life = await self.worker(), self.lives[-1]
+        life.ordered = number.name
         worker.child.process.send_signal(number)
+        await life.over.wait()
 
     async def interrupt(self, pick: float) -> None:
         """Have the worker cancel a part of its tree; *pick*, in [0, 1), chooses which."""
@@ -133,12 +134,11 @@ class Post:
             log.info("ended before it could be interrupted", worker=self.name)
 
     async def leave(self) -> bool:
-        """Drain the worker, for good; False when it had to be stopped because it did not end."""
+        """Drain the worker, for good; False when it had to be killed because it did not end."""
+        await self.worker()
         self._leaving.set()
-        await self.signal(signal.SIGTERM)
         with trio.move_on_after(_LEAVE):
-            await self._left.wait()
+            await self.end(signal.SIGTERM)
             return True
-        await self.signal(signal.SIGKILL)
-        await self._left.wait()
+        await self.end(signal.SIGKILL)
         return False
