@@ -22,6 +22,9 @@ LIVES: Final = 1_000
 #: MB. A leak of 5 kB a session would be as much.
 GROWTH: Final = 5.0
 
+#: Threads, files or tasks that a ping or a question holds which happens to be under way.
+MOMENTARY: Final = 5
+
 
 @pytest.mark.node
 @pytest.mark.slow
@@ -42,4 +45,5 @@ async def test_a_thousand_sessions_leave_nothing_behind(
         before = await live(worker, WARM_UP)
         after = await live(worker, LIVES)
     assert after.memory - before.memory < GROWTH
-    assert (after.threads, after.files, after.tasks) == (before.threads, before.files, before.tasks)
+    for kind in ("threads", "files", "tasks"):
+        assert getattr(after, kind) - getattr(before, kind) <= MOMENTARY, (before, after)
