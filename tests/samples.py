@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import attrs
 
+from iexec_worker.chain.wallet import Wallet
 from iexec_worker.model import (
     ZERO_ADDRESS,
     ZERO_HASH,
@@ -21,6 +22,11 @@ from iexec_worker.wire import Status
 
 TASK: Final = "0x" + 64 * "a"
 WALLET: Final = "0x" + 40 * "1"
+
+#: A transaction of somebody, with nonce 3; nobody looks into it.
+SIGNED: Final = Wallet.from_key(64 * "1").sign_transaction(
+    {"nonce": 3, "gasPrice": 7, "gas": 9, "to": WALLET, "value": 0, "data": "0x", "chainId": 1}
+)
 
 #: What the pool is told of a task until our contribution is on-chain.
 TO_CONTRIBUTED: Final = (

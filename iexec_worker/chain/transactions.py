@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -23,7 +23,7 @@ from iexec_worker.chain.gas import REVEAL_GAS
 from iexec_worker.chain.landed import Landed
 from iexec_worker.chain.nonces import Nonces
 from iexec_worker.chain.queue import Job, OnSigned, Queue, Withdrawn
-from iexec_worker.chain.rpc import NodeRefused, Request
+from iexec_worker.chain.rpc import NodeRefused, Request, quantity
 from iexec_worker.errors import OutOfGas, Reverted, Unavailable, WorkerError
 
 if TYPE_CHECKING:
@@ -110,6 +110,16 @@ class Transactions:
         found = await self.route.provider.batch(requests) if requests else []
         fine = (one for one in found if one and receipts.succeeded(one))
         return next(map(receipts.mined_at, fine), None)
+
+    async def may_land(self, signed: Sequence[SignedTx]) -> bool:
+        """Say whether these versions of a transaction are neither mined nor outrun by another."""
+        used, *found = await self.route.provider.batch(
+            [
+                Request("eth_getTransactionCount", (self.route.wallet.address, "latest")),
+                *(Request("eth_getTransactionReceipt", (one.tx_hash,)) for one in signed),
+            ]
+        )
+        return not any(found) and quantity(used) <= signed[-1].nonce
 
     async def run(
         self, node: Node, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED

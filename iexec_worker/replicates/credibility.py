@@ -85,6 +85,12 @@ class Credibility:
         return now >= onchain.contribution_deadline and not contributed
 
 
+def can_contribute(standing: Standing) -> bool:
+    """True while a contribution of ours would be taken: the task is ACTIVE and has none."""
+    unset = standing.contribution.status is ContributionStatus.UNSET
+    return unset and standing.task.status is TaskStatus.ACTIVE
+
+
 def may_still_reveal(standing: Standing, now: float) -> bool:
     """True while our contribution is in the consensus, or may come to be, and can be revealed."""
     if standing.contribution.status is not ContributionStatus.CONTRIBUTED:

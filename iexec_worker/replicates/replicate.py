@@ -10,7 +10,12 @@ import trio
 from attrs import define, field, frozen
 
 from iexec_worker.model import StatusUpdate
-from iexec_worker.replicates.credibility import abort_cause, may_still_reveal, overdue
+from iexec_worker.replicates.credibility import (
+    abort_cause,
+    can_contribute,
+    may_still_reveal,
+    overdue,
+)
 from iexec_worker.replicates.description import describe
 from iexec_worker.replicates.overtaking import Overtaking
 from iexec_worker.replicates.rebuilding import Rebuilding
@@ -326,7 +331,7 @@ class Replicate:
         """Drop the task unless something of ours is still at stake; True when it is dropped."""
         self._abort_asked = False
         record = self.task.record
-        standing = await self._standing()
+        standing = await self._settled()
         if may_still_reveal(standing, self.around.now()):
             log.warning("not aborting: our contribution may still be revealed", task=self.task.id)
             if record.action is Action.PLEASE_ABORT:
@@ -340,6 +345,24 @@ class Replicate:
         await self._last_words(StatusUpdate(Status.ABORTED, cause=self._cause))
         await self.around.journal.forget(self.task.id)
         return True
+
+    async def _settled(self) -> Standing:
+        """Wait as long as a contribution that was sent may still be mined: it has our stake."""
+        around, task = self.around, self.task
+
+        async def may_land() -> bool:
+            early = around.now() < task.description.contribution_deadline
+            return early and await around.sending.may_contribute(task)
+
+        while True:
+            # In this order: what is mined between the two questions shows.
+            awaited = await patiently(task, around.blocks, may_land)
+            standing = await self._standing()
+            if not awaited or not can_contribute(standing):
+                return standing
+            task.node.doing = "before an abort: waiting for a contribution that was sent"
+            with trio.move_on_after(PATIENCE):
+                await around.blocks.next()
 
     def _waiting_for(self) -> str:
         told = self.task.record.told

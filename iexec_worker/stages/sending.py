@@ -70,6 +70,15 @@ class Sending:
         latest = await self.blocks.current()
         return ChainReceipt(latest.number, last or ZERO_HASH)
 
+    async def may_contribute(self, task: Task) -> bool:
+        """
+        Say whether a contribution that left may still be mined, though the chain shows none.
+
+        A task that is dropped then would have its stake taken with nobody to reveal it.
+        """
+        signed = _signed(task.record, "contribute")
+        return bool(signed) and await self.transactions.may_land(signed)
+
     def _remembers(self, task: Task, label: str) -> OnSigned:
         async def remember(signed: SignedTx) -> None:
             record = task.record
@@ -89,7 +98,7 @@ def due(record: Record) -> Due:
         return Due()
     if Status.CONTRIBUTED in record.told:
         return Due(reveal=REVEAL_GAS)
-    if "contribute" in record.transactions:
+    if "contribute" in record.transactions or record.recomputing:
         # Under way, or mined: whichever, nothing may be taken from its reveal.
         return Due(reveal=REVEAL_GAS, other=CONTRIBUTE_GAS)
     return Due(other=CONTRIBUTE_GAS + REVEAL_GAS)

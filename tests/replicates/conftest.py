@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
+    from iexec_worker.chain.rpc import Request
+
 #: The digest of a result that no test looks into.
 DIGEST: Final = "0x" + 64 * "d"
 
@@ -111,6 +113,23 @@ class FakeChain:
 
     task: OnchainTask = field(factory=samples.active)
     contribution: Contribution = field(factory=samples.uncontributed)
+
+    #: Transactions of the wallet that are mined; none of them has a receipt.
+    used: int = 0
+    address: str = WALLET
+
+    @property
+    def wallet(self) -> FakeChain:
+        return self
+
+    @property
+    def provider(self) -> FakeChain:
+        return self
+
+    async def batch(self, requests: list[Request]) -> list[str | None]:
+        await trio.lowlevel.checkpoint()
+        counts = "eth_getTransactionCount"
+        return [hex(self.used) if asked.method == counts else None for asked in requests]
 
     @property
     def latest(self) -> Block:

@@ -18,7 +18,7 @@ from iexec_worker.stages.task import Details, Record
 from iexec_worker.wire import Action, Cause, Status
 from tests import samples
 from tests.replicates.conftest import FakeChain, FakePool
-from tests.samples import TASK
+from tests.samples import SIGNED, TASK
 
 if TYPE_CHECKING:
     from iexec_worker.model import TaskDescription
@@ -110,6 +110,26 @@ async def test_an_abort_between_two_steps_is_not_forgotten(world: World) -> None
         await gone(world)
     others.release()
     assert Action.PLEASE_COMPUTE not in world.done
+
+
+@pytest.mark.parametrize("mined", [True, False])
+async def test_an_abort_waits_for_a_contribution_that_was_sent(mined: bool, world: World) -> None:
+    async with world.replicates() as replicates:
+        sent = record(None, Status.CONTRIBUTING)
+        sent.signed["contribute"] = [SIGNED.hex]
+        await Journal(world.folder).save(sent)
+        await replicates.resume()
+        await replicates.recover((Notification(TASK, Action.PLEASE_ABORT, (), 0),))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert "waiting for a contribution" in world.node.children[TASK].doing
+        if mined:
+            world.chain.contributed()
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert world.pool.statuses == []
+            return
+        # Another transaction of the wallet has its nonce: it will never be mined.
+        world.chain.used = SIGNED.nonce + 1
+        await told(world, Status.ABORTED)
 
 
 async def test_an_abort_that_was_refused_leaves_the_replicate_waiting(world: World) -> None:

@@ -11,7 +11,6 @@ from attrs import define, field
 
 from iexec_worker.chain import commitments
 from iexec_worker.chain.blocks import Block
-from iexec_worker.chain.wallet import Wallet
 from iexec_worker.model import (
     ZERO_ADDRESS,
     Account,
@@ -25,7 +24,7 @@ from iexec_worker.stages.conditions import Conditions
 from iexec_worker.stages.task import Folder, Record, Task
 from iexec_worker.telemetry.tree import Node
 from tests import samples
-from tests.samples import TASK, WALLET
+from tests.samples import SIGNED, TASK, WALLET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,11 +36,6 @@ if TYPE_CHECKING:
 DIGEST: Final = "0x" + 64 * "d"
 RESULT: Final = commitments.result_hash(TASK, DIGEST)
 SEAL: Final = commitments.result_seal(WALLET, TASK, DIGEST)
-
-#: A transaction of somebody; no stage looks into it.
-SIGNED: Final = Wallet.from_key(64 * "1").sign_transaction(
-    {"nonce": 3, "gasPrice": 7, "gas": 9, "to": WALLET, "value": 0, "data": "0x", "chainId": 1}
-)
 
 
 @define(eq=False)

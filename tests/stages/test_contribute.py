@@ -11,8 +11,8 @@ from iexec_worker.model import ComputedFile
 from iexec_worker.stages.contribute import LOOKS, Contribute
 from iexec_worker.stages.sending import Sending
 from iexec_worker.wire import Cause
-from tests.samples import WALLET
-from tests.stages.conftest import DIGEST, SIGNED
+from tests.samples import SIGNED, WALLET
+from tests.stages.conftest import DIGEST
 
 if TYPE_CHECKING:
     from iexec_worker.stages.conditions import Conditions
