@@ -62,7 +62,10 @@ def _worker(worker: Remains) -> str:
 
 def _once(evidence: Evidence) -> Iterator[tuple[str, str]]:
     for where, _, part in _parts(evidence):
-        if part.contributions > 1 or part.reveals > 1:
+        # What the contracts have must be seen among the transactions, or nobody looked.
+        contributed = part.onchain is not ContributionStatus.UNSET
+        revealed = part.onchain is ContributionStatus.PROVED
+        if not contributed <= part.contributions <= 1 or not revealed <= part.reveals <= 1:
             yield where, f"{part.contributions} contributions, {part.reveals} reveals"
 
 

@@ -62,6 +62,8 @@ def worker(**changes: object) -> Evidence:
 BROKEN: Final = [
     ("once", part(contributions=2)),
     ("once", part(reveals=2)),
+    ("once", part(contributions=0)),
+    ("once", part(reveals=0)),
     ("revealed", part(onchain=ContributionStatus.CONTRIBUTED)),
     ("stake", worker(lost=300)),
     ("remembered", task(state="RUNNING after INITIALIZED")),
@@ -119,3 +121,9 @@ def test_a_failure_of_another_worker_excuses_nothing() -> None:
 
 def test_a_contribution_that_is_not_in_the_consensus_need_not_be_revealed() -> None:
     assert breaches(part(in_consensus=False, onchain=ContributionStatus.REJECTED)) == []
+
+
+def test_a_contribution_that_came_too_late_was_made_once_all_the_same() -> None:
+    late = {"onchain": ContributionStatus.UNSET, "in_consensus": False, "reveals": 0}
+
+    assert breaches(part(**late)) == []
