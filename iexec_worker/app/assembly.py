@@ -37,6 +37,7 @@ from iexec_worker.stages.compute import Compute
 from iexec_worker.stages.conditions import Conditions
 from iexec_worker.stages.contribute import Contribute
 from iexec_worker.stages.developer_log import DeveloperLog
+from iexec_worker.stages.discard import Discard
 from iexec_worker.stages.download_app import DownloadApp
 from iexec_worker.stages.download_data import DownloadData
 from iexec_worker.stages.fallback import Fallback
@@ -112,9 +113,9 @@ def build_chain(own: Identity, terms: Terms, client: httpx.AsyncClient) -> Chain
     return Chain(provider, blocks, hub, Transactions(route, hub, _counter(own.metrics)), rules)
 
 
-async def _trouble_here(own: Identity) -> str:
+async def _trouble_here(own: Identity, journal: Journal) -> str:
     """Say why this machine cannot take a task now; the disk is looked at again."""
-    return own.engine.trouble or await own.disk.look()
+    return own.engine.trouble or await own.disk.look() or journal.trouble
 
 
 def _counter(metrics: Metrics) -> Callable[[bool], None]:
@@ -142,6 +143,7 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
     credibility = Credibility(conditions, session, chain.blocks)
     sending = Sending(chain.transactions, chain.blocks)
     stages = _stages(own, terms, chain, conditions, sending)
+    journal = Journal(config.worker.tasks_dir)
     return Member(
         terms=terms,
         ask_terms=partial(join.ask, api, own.clients.pool, config.scheduler.pool_address),
@@ -156,8 +158,9 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
             blocks=chain.blocks,
             subscriptions=subscriptions,
             sending=sending,
-            journal=Journal(config.worker.tasks_dir),
+            journal=journal,
             slots=own.slots,
+            discard=Discard(containers, address),
             now=time.time,
         ),
         obstacles=Obstacles(
@@ -166,9 +169,9 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
             chain.rules,
             chain.transactions.dues,
             own.ending.draining,
-            partial(_trouble_here, own),
+            partial(_trouble_here, own, journal),
         ),
-        leftovers=Leftovers(config.worker.tasks_dir, Containers(own.clients.engine), address),
+        leftovers=Leftovers(config.worker.tasks_dir, containers, address),
         lost_after=config.scheduler.lost_after,
         ending=own.ending,
         observe_ping=own.metrics.ping_duration.observe,
