@@ -69,7 +69,7 @@ async def test_without_gas_a_worker_stays_says_why_and_asks_for_nothing_until_th
     bought = await shop.buy(Order())
     with trio.fail_after(LIMIT):
         worker = await agency.start(again=place)
-        await _out_of_gas(worker)
+        await _says(worker, "out of gas")
         assert pool.record.calls("GET /replicates/available") == []
         assert (await worker.get("/actuator/health")).status_code == 200
 
@@ -80,10 +80,29 @@ async def test_without_gas_a_worker_stays_says_why_and_asks_for_nothing_until_th
     assert ended.onchain.status is TaskStatus.COMPLETED
 
 
-async def _out_of_gas(worker: Hired) -> None:
+async def _says(worker: Hired, reason: str) -> None:
     async def said() -> bool:
         answer = await worker.get("/actuator/health/readiness?details=true")
         gas = str(answer.json()["components"].get("gas"))
-        return answer.status_code == 503 and "out of gas" in gas and worker.wallet in gas
+        return answer.status_code == 503 and reason in gas and worker.wallet in gas
 
     await until(said)
+
+
+async def test_gas_is_kept_back_for_the_reveal_of_the_task_at_hand(
+    pool: Pool, agency: Agency, shop: Shop
+) -> None:
+    cap = 22 * GWEI
+    place = await agency.place(2, {})
+    # Enough for one task, and not for two at the highest price.
+    await pool.node.set_balance(place.wallet.address, 1_150_000 * cap)
+    with trio.fail_after(LIMIT):
+        worker = await agency.start(again=place)
+        first, second = await shop.buy(Order("sleep=4")), await shop.buy(Order())
+        await _says(worker, "kept back")
+        assert len(worker.task_folders()) == 1
+        assert (await worker.get("/actuator/health")).status_code == 200
+        for bought in (first, second):
+            ended = await shop.over(bought, worker.wallet)
+            assert ended.onchain.status is TaskStatus.COMPLETED
+        await worker.ready()
