@@ -144,6 +144,7 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
     sending = Sending(chain.transactions, chain.blocks)
     stages = _stages(own, terms, chain, conditions, sending)
     journal = Journal(config.worker.tasks_dir)
+    containers = Containers(own.clients.engine)
     return Member(
         terms=terms,
         ask_terms=partial(join.ask, api, own.clients.pool, config.scheduler.pool_address),

@@ -22,11 +22,10 @@ from iexec_worker.replicates.rebuilding import Rebuilding
 from iexec_worker.replicates.steps import WAITING
 from iexec_worker.replicates.table import COMPUTING, ON_CHAIN, ROWS, caught_up
 from iexec_worker.replicates.topic import PATIENCE, UNANSWERED, Topic, patiently
-from iexec_worker.stages.complete import clear
 from iexec_worker.wire import Action, Cause, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from iexec_worker.chain.blocks import BlockWatch
     from iexec_worker.chain.hub import Hub
@@ -62,6 +61,7 @@ class Surroundings:
     sending: Sending
     journal: Journal
     slots: Slots
+    discard: Callable[[Task], Awaitable[None]]
     now: Callable[[], float]
 
 
@@ -341,7 +341,7 @@ class Replicate:
         self.release()
         record.action = Action.PLEASE_ABORT
         await self.task.save()
-        await trio.to_thread.run_sync(clear, self.task.folder)
+        await self.around.discard(self.task)
         await self._last_words(StatusUpdate(Status.ABORTED, cause=self._cause))
         await self.around.journal.forget(self.task.id)
         return True

@@ -36,7 +36,7 @@ from iexec_worker.replicates.slots import Slots
 from iexec_worker.replicates.steps import Steps
 from iexec_worker.scheduler.api import Answer
 from iexec_worker.scheduler.subscriptions import Subscriptions
-from iexec_worker.stages.complete import complete
+from iexec_worker.stages.complete import clear, complete
 from iexec_worker.stages.conditions import Conditions
 from iexec_worker.stages.post_compute import PostCompute
 from iexec_worker.stages.removal import remove
@@ -214,6 +214,7 @@ class World:
             sending=Sending(Transactions(chain, chain, lambda _: None), chain),
             journal=Journal(self.folder),
             slots=self.slots,
+            discard=_discard,
             now=self.now,
         )
         async with trio.open_nursery() as nursery:
@@ -308,6 +309,10 @@ def no_threads(
     monkeypatch.setattr(trio.to_thread, "run_sync", _inline)
     monkeypatch.setattr(trio.from_thread, "check_cancelled", lambda: None)
     return autojump_clock
+
+
+async def _discard(task: Task) -> None:
+    await trio.to_thread.run_sync(clear, task.folder)
 
 
 @pytest.fixture
