@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import structlog
 import trio
@@ -73,6 +73,8 @@ class _Supervisor:
         except Exception as error:  # noqa: BLE001 - of failures it lives; what is not borne is raised
             self._judge(error)
             return self.policy.restart is Restart.TEMPORARY
+        except BaseExceptionGroup as group:
+            self._leave(group)
         return True
 
     def started(self, value: Any = None) -> None:  # noqa: ANN401 - Trio's own signature
@@ -99,6 +101,14 @@ class _Supervisor:
             raise Interrupted("interrupted")
         if self.policy.restart is Restart.PERMANENT:
             raise ServiceReturnedError(f"{self.node.name} returned although nobody cancelled it")
+
+    def _leave(self, group: BaseExceptionGroup[BaseException]) -> NoReturn:
+        """Raise what is left of a failure at the moment of a cancellation: the cancellation."""
+        cancelled, failures = group.split(trio.Cancelled)
+        if not isinstance(failures, ExceptionGroup) or holds(failures, self.policy.through):
+            raise group
+        _record(self.node, failures)
+        raise cancelled or group
 
     def _judge(self, error: Exception) -> None:
         """Write *error* down; raise it, or `Escalated`, when it is the parent's."""

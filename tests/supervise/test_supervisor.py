@@ -254,3 +254,25 @@ def _lives_until_escalation(gaps: list[int], restarts: int, period: float) -> in
         if len(window) > restarts:
             return number
     return None
+
+
+async def test_a_failure_at_the_moment_of_a_cancellation_does_not_outlive_it(
+    autojump_clock: object,
+) -> None:
+    async def fails_when_cancelled(*, task_status: trio.TaskStatus[None]) -> None:
+        async def fail() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise Unavailable("the connection was reset")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail)
+            await trio.sleep_forever()
+
+    node = Node("part")
+    with trio.move_on_after(1) as scope:
+        await supervise(fails_when_cancelled, node, FOREVER)
+
+    assert scope.cancelled_caught
+    assert node.last_error == "the connection was reset"
