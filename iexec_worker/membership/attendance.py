@@ -139,6 +139,7 @@ class Attendance:
 
     async def _recover(self) -> None:
         """Ask what nobody repeats: which of our tasks the pool waits for."""
+        await self.replicates.uploaded()
         block = await self.member.around.blocks.current()
         await self.replicates.recover(await self.member.session.interrupted(block.number))
 

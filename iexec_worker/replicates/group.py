@@ -30,6 +30,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 #: A replicate that ends is done; one that fails goes on from its record, until its deadline.
 POLICY = attrs.evolve(FOREVER, restart=Restart.TRANSIENT)
 
+#: Seconds. An upload that takes longer must not keep the other tasks from what the pool wants.
+UPLOAD_PATIENCE: Final = 60.0
+
 #: Between two tries to list the folders of tasks.
 LISTING: Final = Backoff(first=1.0, limit=30.0)
 
@@ -121,6 +124,17 @@ class Replicates:
             return
         log.info("task begins", task=task_id)
         self._spawn(record, slot)
+
+    async def uploaded(self) -> None:
+        """
+        Wait, for a while, until no result is on its way.
+
+        A pool that is asked what it wants just then finds the result, notes it without our link
+        and finalises the task without one.
+        """
+        with trio.move_on_after(UPLOAD_PATIENCE):
+            while any(task.record.action is Action.PLEASE_UPLOAD for task in self.tasks):
+                await self.around.blocks.next()
 
     async def recover(self, notifications: tuple[Notification, ...]) -> None:
         """Act on all that the pool says of replicates which it thinks interrupted."""

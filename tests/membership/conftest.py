@@ -88,6 +88,9 @@ class FakeReplicates:
             raise self.error
         self.begun.append((offer.authorization.chain_task_id, slot))
 
+    async def uploaded(self) -> None:
+        await trio.lowlevel.checkpoint()
+
     async def recover(self, notifications: tuple[Notification, ...]) -> None:
         await trio.lowlevel.checkpoint()
 
