@@ -54,6 +54,8 @@ SETTINGS: Final = SchedulerSettings(
     scheduler_address=OWNER.address,
     config_server_url=CONFIG_URL,
     result_proxy_url=PROXY_URL,
+    # Seldom: there is one task, and each question without an answer is the same.
+    ask_period=20.0,
     block_time=BLOCK_TIME,
     stale_after=60.0,
     token_life=1e9,

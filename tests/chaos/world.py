@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import trio
@@ -109,12 +110,27 @@ class _Client(httpx.AsyncClient):
     """
     Hands requests over to the world, which finishes them also when nobody waits any more.
 
-    Without what httpx does around a transport (cookies, redirects, log-ins): half of a run's time.
+    Without what httpx does around a transport (cookies, redirects, log-ins, the reading of the
+    same few URLs): half of a run's time.
     """
 
     def __init__(self, world: World) -> None:
         super().__init__(trust_env=False, verify=False)
         self._world = world
+
+    def build_request(  # type: ignore[override]  # the worker uses no more of it
+        self,
+        method: str,
+        url: httpx.URL | str,
+        *,
+        content: bytes | None = None,
+        json: object = None,
+        params: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+        **_: object,
+    ) -> httpx.Request:
+        address = _url(str(url), tuple((params or {}).items()))
+        return httpx.Request(method, address, content=content, json=json, headers=headers)
 
     async def send(
         self, request: httpx.Request, *, stream: bool = False, **_: object
@@ -128,17 +144,20 @@ class _Client(httpx.AsyncClient):
             self._world.nursery.start_soon(self._serve, request, body, exchange)
         await exchange.done.wait()
         breathe()
-        made = exchange.response
-        assert made is not None
-        # Not yet read, as what comes from a socket.
-        content = httpx.ByteStream(made.content)
-        response = httpx.Response(
-            made.status_code, headers=made.headers, stream=content, request=request
-        )
-        if not stream:
-            await response.aread()
+        response = exchange.response
+        assert response is not None
+        if stream:
+            # Not yet read, as what comes from a socket.
+            content = httpx.ByteStream(response.content)
+            response = httpx.Response(response.status_code, stream=content)
+        response.request = request
         return response
 
     async def _serve(self, request: httpx.Request, body: bytes, exchange: _Exchange) -> None:
         exchange.response = await self._world.serve(request, body)
         exchange.done.set()
+
+
+@cache
+def _url(url: str, params: tuple[tuple[str, Any], ...]) -> httpx.URL:
+    return httpx.URL(url, params=params) if params else httpx.URL(url)
