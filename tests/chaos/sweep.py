@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
@@ -91,5 +92,11 @@ class Sweep:
 def sweeping(seed: int, share: float) -> Iterator[Sweep]:
     """Open the processes of a sweep: new ones, for this one may have threads."""
     count = len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as processes:
+    fresh = get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=fresh, initializer=_settle) as processes:
         yield Sweep(seed, share, processes)
+
+
+def _settle() -> None:
+    """Keep what was imported: it need not be looked through again and again."""
+    gc.freeze()
