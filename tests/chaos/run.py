@@ -90,7 +90,7 @@ class Run:
     script: Script
     root: Path
     seed: int
-    point: Point | None = None
+    cuts: tuple[Point, ...] = ()
     steps: int = field(init=False, default=0)
 
     def __call__(self) -> Report:
@@ -118,14 +118,14 @@ class Run:
         return read_outcome(world)
 
     async def _lives(self, world: World) -> None:
-        life = Life(world=world)
-        with counted(Steps(world, life, self.point)) as steps:
-            await self._live(world, life)
-        self.steps = steps.count
-        if life.scope.cancel_called:
-            await trio.sleep(random.uniform(0, PAUSE))
+        for point in (*self.cuts, None):
             life = Life(world=world)
-            await self._live(world, life)
+            with counted(Steps(world, life, point)) as steps:
+                await self._live(world, life)
+            self.steps = self.steps or steps.count
+            if not life.scope.cancel_called:
+                break
+            await trio.sleep(random.uniform(0, PAUSE))
         check_nothing_left(world, life)
 
     async def _live(self, world: World, life: Life) -> None:
@@ -144,7 +144,7 @@ class Run:
             await trio.sleep(AFTERMATH)
 
     def _story(self, problem: str, log: list[Any]) -> str:
-        title = f"{self.script.name}, seed {self.seed}, {self.point}: {problem}"
+        title = f"{self.script.name}, seed {self.seed}, {self.cuts}: {problem}"
         return "\n".join([title, *(f"    {_line(event)}" for event in log[-_LINES:])])
 
 

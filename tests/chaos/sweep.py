@@ -29,21 +29,24 @@ _MEMORY: Final = Path("/dev/shm")
 #: Runs are short: one hand-over for many of them.
 _CHUNK: Final = 4
 
+#: Steps in which a life that was taken up has found its way.
+_RECOVERY: Final = 150
+
 
 @frozen
 class Job:
-    """The run of *path* with *seed*, cut at *point*."""
+    """The run of *path* with *seed*; each of *cuts* ends one life, the first one first."""
 
     path: str
     seed: int
-    point: Point | None
+    cuts: tuple[Point, ...] = ()
 
 
 def play(job: Job) -> Report:
     """Run it on a disk of its own; raises `Broken`."""
     root = mkdtemp(prefix="iexec-worker-sweep-", dir=_MEMORY if _MEMORY.is_dir() else None)
     try:
-        return Run(script(job.path), Path(root), job.seed, job.point)()
+        return Run(script(job.path), Path(root), job.seed, job.cuts)()
     finally:
         shutil.rmtree(root)
 
@@ -64,11 +67,17 @@ def verdict(job: Job) -> str:
     return f"{job}: ended as\n    {report.outcome}, not as\n    {wanted}\n{report.story}"
 
 
-def points(job: Job, steps: int, share: float) -> list[Point]:
-    """Draw the *share* of all points of a path with so many *steps*; the same for one seed."""
+def cuts(job: Job, steps: int, share: float) -> list[tuple[Point, ...]]:
+    """
+    Draw the *share* of all points of a path with so many *steps*; the same for one seed.
+
+    Every fourth time the next life, which finds out what was going on, is cut as well.
+    """
     every = [Point(kind, step) for kind in Cut for step in range(1, steps + 1)]
     drawn = random.Random(f"{job.seed} {job.path}")
-    return drawn.sample(every, max(1, round(share * len(every))))
+    found = drawn.sample(every, max(1, round(share * len(every))))
+    again = [Point(drawn.choice([*Cut]), drawn.randint(1, _RECOVERY)) for _ in found[::4]]
+    return [*zip(found[::4], again, strict=True), *((p,) for n, p in enumerate(found) if n % 4)]
 
 
 @define(eq=False)
@@ -81,10 +90,11 @@ class Sweep:
 
     def __call__(self, path: str) -> list[str]:
         """Return what is wrong with the runs of *path*."""
-        whole = Job(path, self.seed, None)
+        whole = Job(path, self.seed)
         report = play(whole)
         assert report.outcome == script(path).end, report.story
-        jobs = [Job(path, self.seed, p) for p in points(whole, report.steps, self.share)]
+        drawn = cuts(whole, report.steps, self.share)
+        jobs = [Job(path, self.seed, points) for points in drawn]
         return [*filter(None, self.processes.map(verdict, jobs, chunksize=_CHUNK))]
 
 

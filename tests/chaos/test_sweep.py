@@ -33,6 +33,6 @@ def test_a_life_cut_anywhere_ends_as_one_that_was_not(path: str, sweep: Sweep) -
 
 
 def test_a_run_is_repeated_exactly_from_its_seed() -> None:
-    job = Job("pool away", 7, Point(Cut.CRASH, 200))
+    job = Job("pool away", 7, (Point(Cut.CRASH, 200),))
 
     assert play(job).story == play(job).story
