@@ -167,6 +167,10 @@ class Node:
                 count += 1
         return hex(count)
 
+    def _price(self) -> str:
+        """Return a price that changes, so that what is signed again is another transaction."""
+        return hex(GAS_PRICE + self.number % 7 * GAS_PRICE // 50)
+
     def _send(self, raw: str) -> str:
         tx = _decoded(raw)
         if tx.nonce < self._count(tx.sender):
@@ -214,7 +218,7 @@ _LABELS: Final = {f.selector: f.name for f in (CONTRIBUTE, REVEAL)}
 
 _METHODS: Final[dict[str, Callable[..., Any]]] = {
     "eth_chainId": lambda _: hex(CHAIN_ID),
-    "eth_gasPrice": lambda _: hex(GAS_PRICE),
+    "eth_gasPrice": Node._price,
     "eth_getBalance": lambda *_: hex(10**18),
     "eth_getBlockByNumber": Node._block,
     "eth_call": Node._eth_call,

@@ -59,7 +59,8 @@ class Script:
     """
     One path. *prepare* sets the world up, *act* happens beside the worker.
 
-    *over* says whether pool and worker are done with each other, *end* how that is to be.
+    *over* says whether pool and worker are done with each other, *end* how that is to be, and
+    *within* how many virtual seconds.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Script:
     act: Callable[[World], Awaitable[None]] = _nobody
     over: Callable[[World], bool] = _completed
     end: Outcome = STANDARD
+    within: float = 60.0
 
 
 def _unpullable(world: World) -> None:
@@ -214,7 +216,7 @@ PATHS: Final = (
         end=evolve(_BEATEN, sent=(("contribute", False),)),
     ),
     Script("reveal lost", prepare=_first_reveal(Fate.LOST)),
-    Script("reveal stuck", prepare=_first_reveal(Fate.STUCK)),
+    Script("reveal stuck", prepare=_first_reveal(Fate.STUCK), within=120),
     Script(
         "reveal retry",
         prepare=_first_reveal(Fate.FAILED),
@@ -226,6 +228,7 @@ PATHS: Final = (
         prepare=_refusing(math.inf),
         over=told(Status.ABORTED),
         end=Outcome(TaskState.RESULT_UPLOADING, Status.ABORTED, TaskStatus.REVEALING, results=b""),
+        within=80,
     ),
     Script(
         "refused by the pool",
@@ -234,9 +237,9 @@ PATHS: Final = (
         end=Outcome(TaskState.FAILED, None, TaskStatus.ACTIVE, results=b"", sent=()),
     ),
     Script("answers lost", prepare=_mute),
-    Script("pool away", act=_away(URL, Status.COMPUTING)),
-    Script("node away", act=_away(NODE_URL, Status.CONTRIBUTING)),
-    Script("pool restarts", act=_restarts),
+    Script("pool away", act=_away(URL, Status.COMPUTING), within=130),
+    Script("node away", act=_away(NODE_URL, Status.CONTRIBUTING), within=120),
+    Script("pool restarts", act=_restarts, within=80),
     Script("strangers publish", act=_strangers),
-    Script("notifications lost", prepare=_deaf),
+    Script("notifications lost", prepare=_deaf, within=180),
 )

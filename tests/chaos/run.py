@@ -72,10 +72,16 @@ class Steps(trio.abc.Instrument):
 
 @frozen
 class Report:
-    """How a run ended; *steps* were taken by the first life, *story* is what was logged."""
+    """
+    How a run ended.
+
+    *steps* were taken by the first life, *seconds* (virtual) by all of them and not by the pauses
+    between them; *story* is what was logged.
+    """
 
     outcome: Outcome
     steps: int
+    seconds: float
     story: str
 
 
@@ -92,6 +98,7 @@ class Run:
     seed: int
     cuts: tuple[Point, ...] = ()
     steps: int = field(init=False, default=0)
+    seconds: float = field(init=False, default=0.0)
 
     def __call__(self) -> Report:
         """Play it. Raises `Broken`."""
@@ -104,7 +111,7 @@ class Run:
         errors = [event for event in log if event["log_level"] in ("error", "critical")]
         if errors:
             raise Broken(self._story(f"{len(errors)} errors in the log", log))
-        return Report(outcome, self.steps, self._story("", log))
+        return Report(outcome, self.steps, self.seconds, self._story("", log))
 
     async def _play(self) -> Outcome:
         async with trio.open_nursery() as nursery:
@@ -125,7 +132,10 @@ class Run:
             self.steps = self.steps or steps.count
             if not life.scope.cancel_called:
                 break
-            await trio.sleep(random.uniform(0, PAUSE))
+            pause = random.uniform(0, PAUSE)
+            self.seconds -= pause
+            await trio.sleep(pause)
+        self.seconds += trio.current_time()
         check_nothing_left(world, life)
 
     async def _live(self, world: World, life: Life) -> None:

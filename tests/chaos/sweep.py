@@ -29,6 +29,10 @@ _MEMORY: Final = Path("/dev/shm")
 #: Runs are short: one hand-over for many of them.
 _CHUNK: Final = 4
 
+#: Virtual seconds that a cut may cost: half a minute until a worker looks whether it missed what
+#: was published while there was none, and a stuck transaction that is waited for once more.
+LATE: Final = 75.0
+
 #: Steps in which a life that was taken up has found its way.
 _RECOVERY: Final = 150
 
@@ -58,13 +62,22 @@ def script(name: str) -> Script:
 def verdict(job: Job) -> str:
     """Return what is wrong with a run; empty when it ends as its path does."""
     try:
-        report = play(job)
+        return judged(job, play(job))
     except Broken as broken:
         return str(broken)
-    wanted = script(job.path).end
-    if report.outcome == wanted:
+
+
+def judged(job: Job, report: Report) -> str:
+    """Say what is wrong with the end in *report*, or when it came."""
+    wanted = script(job.path)
+    limit = wanted.within + LATE * len(job.cuts)
+    if report.outcome != wanted.end:
+        problem = f"ended as\n    {report.outcome}, not as\n    {wanted.end}"
+    elif report.seconds > limit:
+        problem = f"ended after {report.seconds:.0f} s, not within {limit:.0f} s"
+    else:
         return ""
-    return f"{job}: ended as\n    {report.outcome}, not as\n    {wanted}\n{report.story}"
+    return f"{job}: {problem}\n{report.story}"
 
 
 def cuts(job: Job, steps: int, share: float) -> list[tuple[Point, ...]]:
@@ -92,7 +105,8 @@ class Sweep:
         """Return what is wrong with the runs of *path*."""
         whole = Job(path, self.seed)
         report = play(whole)
-        assert report.outcome == script(path).end, report.story
+        if problem := judged(whole, report):
+            return [problem]
         drawn = cuts(whole, report.steps, self.share)
         jobs = [Job(path, self.seed, points) for points in drawn]
         return [*filter(None, self.processes.map(verdict, jobs, chunksize=_CHUNK))]
