@@ -72,11 +72,16 @@ PLAIN: Final = {
 
 @define(eq=False)
 class FakePool:
-    """Answers updates from *answers* first, else as a pool to which everything is new."""
+    """
+    Answers updates from *answers* first, else as a pool to which everything is new.
+
+    What it *refuses* it has not heard.
+    """
 
     told: list[StatusUpdate] = field(factory=list)
     answers: dict[Status, list[Answer]] = field(factory=dict)
     wanted: list[Notification] = field(factory=list)
+    refuses: Callable[[Status], bool] = lambda _: False
     silent: set[Status] = field(factory=set)
     slow: dict[Status, trio.Event] = field(factory=dict)
     heard: dict[Status, trio.Event] = field(factory=dict)
@@ -87,6 +92,8 @@ class FakePool:
 
     async def report(self, task_id: str, update: StatusUpdate, *, deadline: float) -> Answer:
         await trio.lowlevel.checkpoint()
+        if self.refuses(update.status):
+            return Answer(202, Action.PLEASE_ABORT)
         self.told.append(update)
         self.event(update.status).set()
         if update.status in self.slow:
