@@ -142,12 +142,16 @@ async def lost_scheduler(scene: Scene) -> Outcome:
     async def fault(task_id: str) -> None:
         async with scene.pool.services.scheduler.front.offline():
 
-            async def down() -> bool:
-                return not await scene.worker.process.ready()
+            async def lost() -> bool:
+                health = await scene.worker.get("/actuator/health/readiness?details=true")
+                component = str(health.json()["components"]["scheduler"])
+                # The link, which is cut at once, makes it unready before that.
+                if health.status_code != 503 or "the scheduler is lost" not in component:
+                    return False
+                notes.append(component)
+                return True
 
-            await until(down, limit=60)
-            health = await scene.worker.get("/actuator/health/readiness?details=true")
-            notes.append(str(health.json()["components"]["scheduler"]))
+            await until(lost, limit=60)
             notes.append(str((await scene.worker.get("/actuator/health")).status_code))
 
     ended = await scene.over(Order("sleep=5"), fault)
