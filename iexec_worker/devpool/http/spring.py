@@ -11,6 +11,8 @@ from quart import Response, request
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from iexec_worker.devpool.http import files
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,6 +29,7 @@ class BadRequest(Exception):
 def make_app(name: str) -> QuartTrio:
     """Make an app without limits of size and time that words its errors as Spring does."""
     app = QuartTrio(name)
+    app.response_class = files.Response
     app.config.update(MAX_CONTENT_LENGTH=None, BODY_TIMEOUT=None, RESPONSE_TIMEOUT=None)
     app.url_map.strict_slashes = True
 
