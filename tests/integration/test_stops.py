@@ -114,7 +114,7 @@ async def test_what_a_drain_has_no_time_for_runs_on_and_is_met_again(
         again = await agency.start(again=worker.place)
         ended = await shop.over(bought, again.wallet)
     assert ended.onchain.status is TaskStatus.COMPLETED
-    assert _said(again, "the app still runs")
+    assert _said(again, "the app was begun already")
 
 
 @pytest.mark.logs_errors
