@@ -107,6 +107,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+@pytest.mark.slow
 @given(st.fixed_dictionaries({}, optional=_VALUES))
 def test_valid_parameters_survive(fields: dict[str, Any]) -> None:
     read = parse_deal_params(json.dumps(fields))

@@ -220,6 +220,7 @@ def test_a_pause_is_jittered_and_bounded(failures: int, first: float, limit: flo
     assert full / 2 <= pause <= full
 
 
+@pytest.mark.slow
 @given(gaps=st.lists(st.integers(0, 100), min_size=1, max_size=12), restarts=st.integers(0, 5))
 def test_escalation_is_exactly_too_many_failures_in_the_window(
     gaps: list[int], restarts: int
