@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import pytest
 import trio
+import trio.testing
 from attrs import define, field
 
 from iexec_worker.chain import calls
@@ -24,6 +25,7 @@ from iexec_worker.errors import Rejected, Transient
 from iexec_worker.model import ZERO_ADDRESS, Authorization
 from iexec_worker.supervise import FOREVER, supervise
 from iexec_worker.telemetry.tree import Node
+from tests.repeatable import repeatable
 
 from .shaky import BLOCK_TIME, HUB, Deed, Shaky, deed_of
 
@@ -109,8 +111,13 @@ class Worker:
         await trio.sleep(self.random.uniform(0, 0.1))
 
 
-async def history(seed: int) -> Shaky:
+def history(seed: int) -> Shaky:
     """What became of everything that a worker wanted, which died now and then."""
+    with repeatable(seed):
+        return trio.run(_history, seed, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def _history(seed: int) -> Shaky:
     chain = Shaky(Random(seed))
     worker = Worker(chain, chain.random)
     async with trio.open_nursery() as nursery:
@@ -135,8 +142,8 @@ def nonces(chain: Shaky) -> dict[Deed, set[int]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_each_deed_is_done_by_one_transaction(seed: int, autojump_clock: object) -> None:
-    chain = await history(seed)
+def test_each_deed_is_done_by_one_transaction(seed: int) -> None:
+    chain = history(seed)
 
     mined = Counter(deed_of(tx.data) for tx, _, _ in chain.state().mined.values())
     assert chain.state().done == DEEDS
@@ -145,9 +152,16 @@ async def test_each_deed_is_done_by_one_transaction(seed: int, autojump_clock: o
 
 
 @pytest.mark.slow
-async def test_the_histories_have_faults_of_every_kind(autojump_clock: object) -> None:
+def test_a_history_is_repeated_exactly_from_its_seed() -> None:
+    first, second = history(8), history(8)
+
+    assert (first.blocks, first.faults) == (second.blocks, second.faults)
+
+
+@pytest.mark.slow
+def test_the_histories_have_faults_of_every_kind() -> None:
     faults: Counter[str] = Counter()
     for seed in range(3):
-        faults += (await history(seed)).faults
+        faults += history(seed).faults
     assert len(faults) == 7
     assert faults.total() > 100

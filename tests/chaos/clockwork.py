@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 from contextlib import contextmanager
 from functools import cache
@@ -15,6 +14,7 @@ import trio
 from iexec_worker.chain import abi, commitments
 from iexec_worker.chain.wallet import Wallet
 from tests.chaos.mortal import breathe
+from tests.repeatable import repeatable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,18 +35,8 @@ def now() -> float:
 
 @contextmanager
 def clockwork(seed: int) -> Iterator[None]:
-    """
-    Make a run of Trio's in this block depend on *seed* only.
-
-    Trio draws the order of ready tasks, which lie in sets that are sorted by addresses: drawn from
-    a seeded generator, after sorting by age, it is the same each time.
-    """
-    state = random.getstate()
-    random.seed(seed)
-    core: Any = trio._core._run
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(core, "_ALLOW_DETERMINISTIC_SCHEDULING", True)
-        patch.setattr(core, "_r", random.Random(seed))
+    """Make a run of Trio's in this block depend on *seed* only: also its clocks and threads."""
+    with repeatable(seed), pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time", now)
         patch.setattr(trio.to_thread, "run_sync", _inline)
         patch.setattr(trio.from_thread, "run_sync", lambda function, *args: function(*args))
@@ -59,10 +49,7 @@ def clockwork(seed: int) -> Iterator[None]:
         patch.setattr(commitments, "recover_prefixed", _recover_prefixed)
         patch.setattr(abi.Function, "encode", _encode)
         patch.setattr(abi.Function, "decode", _decode)
-        try:
-            yield
-        finally:
-            random.setstate(state)
+        yield
 
 
 async def _inline(
