@@ -184,7 +184,7 @@ class Transactions:
         except Exception as error:  # noqa: BLE001 - it is the caller's, who raises it
             end = error
         except BaseException:
-            job.end(Unavailable(f"{job.call}: the worker stops sending"))
+            self._abandon(job)
             raise
         if end is None:
             self._queue.put(job)
@@ -196,6 +196,13 @@ class Transactions:
             log.warning("transaction failed", call=str(job.call), reason=str(job.error))
         if job.asked and not isinstance(end, Withdrawn):
             self.on_outcome(job.error is None)
+
+    def _abandon(self, job: Job) -> None:
+        """End *job* with the writer; what is out is looked after by the writer's next life."""
+        if job.asked and job.versions:
+            # Whoever asked may find it on-chain, and not ask again: it can still be reorganised.
+            self._landed.add(job)
+        job.end(Unavailable(f"{job.call}: the worker stops sending"))
 
     async def _begin(self, job: Job, now: Quote | WorkerError) -> ChainReceipt | None:
         """Make a transaction with the nonce that is free *now* and see it mined."""

@@ -9,7 +9,9 @@ import trio
 from attrs import define
 
 from iexec_worker.chain.landed import DEEP
+from iexec_worker.chain.transactions import Transactions
 from iexec_worker.devpool.anvil import Node as Anvil
+from iexec_worker.errors import Unavailable
 
 from .conftest import MakeNode, until
 from .test_transactions import GWEI, TASKS, forget, hashes_of, make_bench, pass_on
@@ -97,6 +99,33 @@ async def test_one_that_comes_back_too_late_to_have_effect_is_not_repeated(
         await bench.transactions.send(bench.call(TASKS[1]), on_signed=forget)
         assert await bench.transactions.mined([receipt.tx_hash]) is None
         assert await bench.count() == 2
+
+
+async def test_what_was_under_way_when_the_writer_was_cut_is_followed_though_nobody_asks(
+    make_bench: MakeBench,
+) -> None:
+    async with make_bench() as bench:
+        writer = Transactions(bench.transactions.route, bench.transactions.hub, lambda _: None)
+        seen: list[str] = []
+        await bench.chain.hold()
+        async with trio.open_nursery() as life:
+            await life.start(writer.run, bench.node)
+
+            async def cut() -> None:
+                await bench.waiting()
+                life.cancel_scope.cancel()
+
+            life.start_soon(cut)
+            # Whoever asked finds it on-chain, perhaps, and does not ask again.
+            with trio.CancelScope(shield=True), pytest.raises(Unavailable, match="stops sending"):
+                await writer.send(bench.call(), on_signed=hashes_of(seen))
+        await bench.chain.rpc.call("anvil_dropAllTransactions")
+        await bench.chain.release()
+
+        await bench.nursery.start(writer.run, bench.node)
+
+        await mined_again(bench, seen[0])
+        assert (len(seen), await bench.count()) == (1, 1)
 
 
 async def test_a_transaction_below_enough_blocks_is_followed_no_more(
