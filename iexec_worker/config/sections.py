@@ -95,7 +95,7 @@ class Docker:
 
 @frozen
 class Inputs:
-    """Where datasets and input files may come from, and how large each may be (bytes)."""
+    """Where dataset and input files may come from, and the bytes that a task's may have together."""
 
     ipfs_gateways: tuple[str, ...]
     allow_private: tuple[str, ...]

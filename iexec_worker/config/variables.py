@@ -219,7 +219,7 @@ OURS: Final = (
         "inputs.max_bytes",
         p.whole(),
         "10",
-        "largest dataset or input file, GB (1024³ bytes)",
+        "dataset and input files of one task together, GB (1024³ bytes)",
     ),
     V(
         "IEXEC_WORKER_MIN_FREE_DISK_GB",

@@ -30,7 +30,7 @@ _PASSING: Final = frozenset({408, 425, 429})
 @frozen
 class Limits:
     """
-    What one download may take.
+    What the downloads of one task may take: *max_bytes* together. Each of them:
 
     *stall*: seconds without a byte. A server that sends, but too little, is given up when it
     stays below *slowest* bytes/s on average once *grace* seconds have passed. *reserve*: bytes
@@ -74,9 +74,12 @@ class Downloader:
         into: Path,
         name: str,
         progress: Callable[[int, int | None], None] = _ignore,
+        *,
+        taken: int = 0,
     ) -> Downloaded:
         """
         Download *url* to the file *name* in folder *into*; *progress* gets bytes (done, total).
+        Of the bytes that are allowed, *taken* are those of the task's other files.
 
         The bytes are those that the server sent: a content encoding is not undone, so that the
         digest is that of the original worker. Cancelled or failed, nothing stays on the disk.
@@ -87,13 +90,17 @@ class Downloader:
         target = _parse(url)
         try:
             with trio.CancelScope() as scope:
-                return await self._fetch(target, into / name, _Pace(scope, self.limits, progress))
+                pace = _Pace(scope, self.limits, progress)
+                return await self._fetch(target, into / name, pace, taken)
         except DownloadFailed as error:
             raise DownloadFailed(f"{shown(target)}: {error}") from error
         except Rejected as error:
             raise DownloadFailed(str(error)) from error
         except httpx.HTTPError as error:
             raise Unavailable(f"{shown(target)} could not be fetched: {_fact(error)}") from error
+        except httpx.InvalidURL as error:
+            # httpx reads some of what a redirect may name (`data:,x`) only to refuse it here.
+            raise DownloadFailed(f"{shown(target)}: redirects to what is no URL") from error
         except OSError as error:
             raise DownloadFailed(f"{shown(target)} cannot be saved: {error}") from error
         raise Unavailable(
@@ -101,16 +108,16 @@ class Downloader:
             f" after {self.limits.grace:g} s"
         )
 
-    async def _fetch(self, url: httpx.URL, path: Path, pace: _Pace) -> Downloaded:
+    async def _fetch(self, url: httpx.URL, path: Path, pace: _Pace, taken: int) -> Downloaded:
         async with self._open(url) as response:
             _check_status(url, response)
-            total = self._announced(response)
+            total = _announced(response)
+            self._require_room(taken + (total or 0))
             with partial_file(path, self.limits.reserve) as file:
                 await trio.to_thread.run_sync(file.require, total or 0)
                 async with raw_body(response, CHUNK) as chunks:
                     async for chunk in chunks:
-                        if file.size + len(chunk) > self.limits.max_bytes:
-                            raise self._too_large()
+                        self._require_room(taken + file.size + len(chunk))
                         await trio.to_thread.run_sync(file.write, chunk)
                         pace.advance(file.size, total)
                 if not file.size:
@@ -138,15 +145,11 @@ class Downloader:
                 await response.aclose()
         raise DownloadFailed(f"more than {MAX_REDIRECTS} redirects")
 
-    def _announced(self, response: httpx.Response) -> int | None:
-        text = response.headers.get("Content-Length", "")
-        total = int(text) if text.isdecimal() else None
-        if total is not None and total > self.limits.max_bytes:
-            raise self._too_large()
-        return total
-
-    def _too_large(self) -> DownloadFailed:
-        return DownloadFailed(f"larger than the {self.limits.max_bytes} bytes that are allowed")
+    def _require_room(self, size: int) -> None:
+        if size > self.limits.max_bytes:
+            raise DownloadFailed(
+                f"larger than the {self.limits.max_bytes} bytes that a task's inputs may have"
+            )
 
 
 class _Pace:
@@ -179,6 +182,11 @@ def _parse(text: str) -> httpx.URL:
     except Rejected as error:
         raise DownloadFailed(str(error)) from error
     return url
+
+
+def _announced(response: httpx.Response) -> int | None:
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() else None
 
 
 def _fact(error: BaseException) -> str:

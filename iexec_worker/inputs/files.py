@@ -65,31 +65,37 @@ class InputFiles:
             raise BadChecksum(f"dataset {task.dataset_address}: {fault}")
         return file
 
-    async def fetch_input(self, url: str, into: Path, progress: Progress = _ignore) -> Downloaded:
-        """Download one input file, under the name that the app is told. Raises `DownloadFailed`."""
-        return await self._fetch((url,), into, input_file_name(url), progress)
+    async def fetch_input(
+        self, url: str, into: Path, progress: Progress = _ignore, *, taken: int = 0
+    ) -> Downloaded:
+        """
+        Download one input file, under the name that the app is told.
+
+        *taken*: bytes of the task's other files. Raises `DownloadFailed`.
+        """
+        return await self._fetch((url,), into, input_file_name(url), progress, taken)
 
     async def _fetch(
-        self, urls: Sequence[str], into: Path, name: str, progress: Progress
+        self, urls: Sequence[str], into: Path, name: str, progress: Progress, taken: int = 0
     ) -> Downloaded:
         try:
             async for attempt in stamina.retry_context(
                 on=Unavailable, attempts=ATTEMPTS, timeout=None, wait_initial=FIRST_WAIT
             ):
                 with attempt:
-                    return await self._first_of(urls, into, name, progress)
+                    return await self._first_of(urls, into, name, progress, taken)
         except Unavailable as error:
             raise DownloadFailed(f"{error} ({ATTEMPTS} attempts)") from error
         raise AssertionError("retries end with a value or an error")
 
     async def _first_of(
-        self, urls: Sequence[str], into: Path, name: str, progress: Progress
+        self, urls: Sequence[str], into: Path, name: str, progress: Progress, taken: int
     ) -> Downloaded:
         """Return the file from the first URL that has it; else raise the most hopeful error."""
         failures: list[DownloadFailed | Unavailable] = []
         for url in urls:
             try:
-                return await self.downloader.fetch(url, into, name, progress)
+                return await self.downloader.fetch(url, into, name, progress, taken=taken)
             except (DownloadFailed, Unavailable) as error:
                 failures.append(error)
         text = "; ".join(str(failure) for failure in failures)

@@ -39,10 +39,12 @@ class DownloadData:
         return Details()
 
     async def _download(self, task: Task) -> None:
+        taken = 0
         try:
             if task.description.has_dataset:
                 task.node.doing = "downloading the dataset"
-                await self.inputs.fetch_dataset(task.description, task.folder.input)
+                file = await self.inputs.fetch_dataset(task.description, task.folder.input)
+                taken += file.size
         except BadChecksum as error:
             raise StageFailed(Cause.DATASET_FILE_BAD_CHECKSUM, str(error)) from error
         except DownloadFailed as error:
@@ -50,6 +52,7 @@ class DownloadData:
         try:
             for number, url in enumerate(task.description.params.input_files, 1):
                 task.node.doing = f"downloading input file {number}"
-                await self.inputs.fetch_input(url, task.folder.input)
+                file = await self.inputs.fetch_input(url, task.folder.input, taken=taken)
+                taken += file.size
         except DownloadFailed as error:
             raise StageFailed(Cause.INPUT_FILES_DOWNLOAD_FAILED, str(error)) from error

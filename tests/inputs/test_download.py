@@ -84,6 +84,25 @@ async def test_a_file_over_the_limit_is_given_up(
     assert not names_in(tmp_path)
 
 
+async def test_what_other_files_of_the_task_have_taken_is_not_there_any_more(
+    origin: Origin, downloaders: Downloaders, tmp_path: Path
+) -> None:
+    origin.answers["/"] = ok(bytes(100))
+    downloader = downloaders("127.0.0.1", limits=Limits(max_bytes=1000))
+    await downloader.fetch(origin.url("/"), tmp_path, "file", taken=900)
+    with pytest.raises(DownloadFailed, match="a task's inputs may have"):
+        await downloader.fetch(origin.url("/"), tmp_path, "file", taken=901)
+
+
+@pytest.mark.parametrize("target", ["data:,x", "javascript:x", "http://[::1"])
+async def test_a_redirect_to_what_is_no_url_is_a_failed_download(
+    origin: Origin, downloader: Downloader, tmp_path: Path, target: str
+) -> None:
+    origin.answers["/"] = redirect(target)
+    with pytest.raises((DownloadFailed, Unavailable)):
+        await downloader.fetch(origin.url("/"), tmp_path, "file")
+
+
 async def test_an_empty_file_is_a_failed_download(
     origin: Origin, downloader: Downloader, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from iexec_worker.errors import (
     StageFailed,
     Unavailable,
 )
+from iexec_worker.inputs.download import Downloaded
 from iexec_worker.model import DealParams
 from iexec_worker.stages.download_app import DownloadApp
 from iexec_worker.stages.download_data import DownloadData
@@ -61,18 +62,23 @@ class FakeInputs:
     dataset_error: Exception | None = None
     input_error: Exception | None = None
     fetched: list[str] = field(factory=list)
+    #: What each was told that the files before it take of the task's bytes.
+    taken: list[int] = field(factory=list)
 
-    async def fetch_dataset(self, task: object, into: Path) -> None:
+    async def fetch_dataset(self, task: object, into: Path) -> Downloaded:
         await trio.lowlevel.checkpoint()
         self.fetched.append("dataset")
         if self.dataset_error is not None:
             raise self.dataset_error
+        return Downloaded(into / "dataset", "0x", size=100)
 
-    async def fetch_input(self, url: str, into: Path) -> None:
+    async def fetch_input(self, url: str, into: Path, *, taken: int) -> Downloaded:
         await trio.lowlevel.checkpoint()
         self.fetched.append(url)
+        self.taken.append(taken)
         if self.input_error is not None:
             raise self.input_error
+        return Downloaded(into / url, "0x", size=10)
 
 
 def download_app(
@@ -185,6 +191,14 @@ async def test_data_that_cannot_be_had_has_its_cause_and_an_error_result(
         f"[error:DATA_DOWNLOAD_FAILED, cause:{expected}]"
     )
     assert task.record.computed is not None
+
+
+async def test_the_inputs_of_a_task_share_its_bytes(conditions: Conditions, task: Task) -> None:
+    params = DealParams(input_files=("1", "2"))
+    task.describe_as(description(dataset_address=ADDRESS, dataset_uri="http://d", params=params))
+    inputs = FakeInputs()
+    await download_data(conditions, inputs)(task)
+    assert inputs.taken == [100, 110]
 
 
 async def test_a_task_without_data_downloads_nothing(conditions: Conditions, task: Task) -> None:
