@@ -21,19 +21,21 @@ def split_command(text: str) -> tuple[str, ...]:
     """
     if all(char.isspace() and char not in _WORDS for char in text):
         return ()
-    words = [""]
+    # Characters: a text that grows by each of them would be copied as often, and one of a
+    # megabyte stop everything else for half a minute.
+    words: list[list[str]] = [[]]
     quote = ""
     escaped = False
     for char in text:
         if char in QUOTES and quote in ("", char):
             if escaped:
-                words[-1] += char
+                words[-1].append(char)
             else:
                 quote = "" if quote else char
             escaped = False
         elif char == " " and not quote:
-            words.append("")
+            words.append([])
         else:
-            words[-1] += char
+            words[-1].append(char)
             escaped = char == "\\"
-    return () if quote else tuple(filter(None, words))
+    return () if quote else tuple("".join(word) for word in words if word)
