@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from attrs import frozen
-from eth_abi.abi import decode, encode
+from eth_abi.abi import encode
+from eth_abi.codec import ABICodec
+from eth_abi.decoding import StringDecoder
 from eth_abi.exceptions import DecodingError
+from eth_abi.registry import BaseEquals, registry
 from eth_hash.auto import keccak
 
 from iexec_worker.errors import Rejected
@@ -44,13 +47,33 @@ class Function:
     def decode(self, answer: str) -> tuple[Any, ...]:
         """The values of an answer: bytes32 as `0x` hex, addresses in lower case."""
         try:
-            values = decode(self.outputs, bytes.fromhex(answer.removeprefix("0x")))
-        except (DecodingError, ValueError) as error:
+            values = _CODEC.decode(self.outputs, bytes.fromhex(answer.removeprefix("0x")))
+        except (DecodingError, ValueError, AttributeError) as error:
             raise Rejected(
                 f"{self.name} was not answered as by iExec's hub: check the hub's address and "
-                f"that the node is of its chain ({answer[:20]!r})"
+                f"that the node is of its chain ({str(answer)[:20]!r})"
             ) from error
         return tuple(map(_from_bytes, map(_split, self.outputs), values))
+
+
+def _lenient() -> ABICodec:
+    """
+    A codec that takes any bytes for text, as the other workers' does.
+
+    Requesters and owners of apps choose texts on-chain, and nothing there checks them.
+    """
+    types = registry.copy()  # type: ignore[no-untyped-call]  # eth_abi annotates some of it
+    types.unregister_decoder("string")
+    text = BaseEquals("string", with_sub=False)  # type: ignore[no-untyped-call]  # as above
+    types.register_decoder(
+        text,
+        StringDecoder(handle_string_errors="replace"),  # type: ignore[no-untyped-call]  # as above
+        label="string",
+    )
+    return ABICodec(types)
+
+
+_CODEC: Final = _lenient()
 
 
 def topic(event: str) -> str:

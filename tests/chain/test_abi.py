@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from eth_abi.abi import encode
 
 from iexec_worker.chain import abi
 from iexec_worker.errors import Rejected
@@ -40,3 +43,14 @@ def test_topics_are_those_of_the_contracts() -> None:
 def test_an_answer_that_is_none_of_the_hub_says_what_to_check(answer: str) -> None:
     with pytest.raises(Rejected, match="check the hub's address"):
         abi.VIEW_ACCOUNT.decode(answer)
+
+
+def test_text_on_chain_that_is_no_text_is_read_all_the_same() -> None:
+    answer = encode(["(string,string,uint256)"], [("name", "X?", 60)]).replace(b"X?", b"X\xff")
+    assert abi.VIEW_CATEGORY.decode("0x" + answer.hex()) == (("name", "X\ufffd", 60),)
+
+
+def test_an_answer_that_is_no_text_says_what_to_check() -> None:
+    nothing: Any = None
+    with pytest.raises(Rejected, match="check the hub's address"):
+        abi.VIEW_ACCOUNT.decode(nothing)
