@@ -4,6 +4,7 @@
 #   make test                 formatter, linter, types, tests;  ARGS="tests/chain -x" for a part of them
 #   make chaos                a life cut at every step, in memory; then ten minutes of faults in a
 #                             pool with workers, as root; ARGS="--seed 7"
+#   make fuzz                 readers of outside data, a minute each; ARGS="multiaddress 300" for one
 #   make bench                measurements, as a table
 #   make install              only .venv
 
@@ -15,7 +16,7 @@ BIN := .venv/bin
 ARGS :=
 
 .DEFAULT_GOAL := install
-.PHONY: install demo test check chaos bench
+.PHONY: install demo test check chaos fuzz bench
 
 install:
 	@scripts/setup python
@@ -38,6 +39,11 @@ chaos:
 	@scripts/setup demo
 	$(BIN)/pytest tests/chaos --chaos-share 1
 	@$(BIN)/iexec-worker chaos --seed 1 --duration PT10M $(ARGS)
+
+fuzz:
+	@scripts/setup python
+	@$(BIN)/pip install --quiet --group fuzz
+	@nice -n 19 $(BIN)/python tests/fuzz $(ARGS)
 
 bench:
 	@scripts/setup test

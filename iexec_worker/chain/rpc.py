@@ -60,7 +60,7 @@ def decode(body: bytes, count: int) -> list[Any]:
     try:
         by_id = {answer["id"]: _result(answer) for answer in answers}
         return [by_id[number] for number in range(count)]
-    except (TypeError, KeyError, AttributeError, ValueError):
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError):
         raise Unavailable("its answer is not JSON-RPC") from None
 
 

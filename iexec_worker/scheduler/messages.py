@@ -162,15 +162,20 @@ def _cause(fields: Fields) -> Cause | None:
 
 
 def notifications(body: object) -> tuple[Notification, ...]:
-    """`GET /replicates/interrupted`; an item that cannot be read costs a warning, not the rest."""
+    """`GET /replicates/interrupted`; items that cannot be read cost a warning, not the rest."""
     if not isinstance(body, list):
         raise ValueError("the interrupted replicates are not a list")  # noqa: TRY004 - as above
-    read = []
+    read, unread = [], []
     for item in body:
         try:
             read.append(notification(item))
         except ValueError as error:
-            log.warning("unreadable notification ignored", reason=str(error), text=brief(item))
+            unread.append((str(error), item))
+    if unread:
+        reason, item = unread[0]
+        log.warning(
+            "unreadable notifications ignored", number=len(unread), reason=reason, text=brief(item)
+        )
     return tuple(one for one in read if one is not None)
 
 
