@@ -17,7 +17,8 @@ from iexec_worker.chain.provider import NodeProvider
 from iexec_worker.chain.transactions import Transactions
 from iexec_worker.engine.containers import Containers
 from iexec_worker.engine.images import Images
-from iexec_worker.inputs.download import Downloader, Limits
+from iexec_worker.inputs import download
+from iexec_worker.inputs.download import Downloader
 from iexec_worker.inputs.files import InputFiles
 from iexec_worker.janitor.leftovers import Leftovers
 from iexec_worker.membership import join
@@ -28,6 +29,7 @@ from iexec_worker.replicates.journal import Journal
 from iexec_worker.replicates.replicate import Surroundings
 from iexec_worker.replicates.steps import Steps
 from iexec_worker.results.proxy import ResultProxy
+from iexec_worker.results.tree import Limits
 from iexec_worker.scheduler.api import SchedulerApi
 from iexec_worker.scheduler.link import Link
 from iexec_worker.scheduler.session import Session
@@ -142,7 +144,9 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
     conditions = Conditions(chain.hub, address, config.scheduler.pool_address, time.time)
     credibility = Credibility(conditions, session, chain.blocks)
     sending = Sending(chain.transactions, chain.blocks)
-    stages = _stages(own, terms, chain, conditions, sending)
+    results = config.results
+    post_compute = PostCompute(Limits(results.max_entries, results.max_bytes, results.max_depth))
+    stages = _stages(own, terms, chain, conditions, sending, post_compute=post_compute)
     journal = Journal(config.worker.tasks_dir)
     containers = Containers(own.clients.engine)
     return Member(
@@ -161,6 +165,7 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
             sending=sending,
             journal=journal,
             slots=own.slots,
+            post_compute=post_compute,
             discard=Discard(containers, address),
             now=time.time,
         ),
@@ -180,15 +185,20 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
 
 
 def _stages(
-    own: Identity, terms: Terms, chain: Chain, conditions: Conditions, sending: Sending
+    own: Identity,
+    terms: Terms,
+    chain: Chain,
+    conditions: Conditions,
+    sending: Sending,
+    *,
+    post_compute: PostCompute,
 ) -> Mapping[Action, Stage]:
     """Give every stage of a standard task its clients, once."""
     config, clients, address = own.config, own.clients, own.wallet.address
     images = Images(clients.engine, config.docker.registries, config.docker.pull_stall)
     containers = Containers(clients.engine)
-    post_compute = PostCompute()
     fallback = Fallback(post_compute, terms.version)
-    downloader = Downloader(clients.strangers, Limits(config.inputs.max_bytes))
+    downloader = Downloader(clients.strangers, download.Limits(config.inputs.max_bytes))
 
     def proxy_at(url: str) -> ResultProxy:
         # The pool's own proxy may be on a private network; one a requester names may not.

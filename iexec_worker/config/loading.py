@@ -115,6 +115,9 @@ def _config(
             allow_private=inputs["allow_private"] or (),
             max_bytes=inputs["max_bytes"] * _GB,
         ),
+        results=s.Results(
+            **{**groups["results"], "max_bytes": groups["results"]["max_bytes"] * _GB}
+        ),
         tee=s.Tee(**groups["tee"]),
         proxies=s.Proxies(**{**groups["proxies"], "no_proxy": groups["proxies"]["no_proxy"] or ()}),
         telemetry=s.Telemetry(**groups["telemetry"]),

@@ -95,11 +95,20 @@ class Docker:
 
 @frozen
 class Inputs:
-    """Where dataset and input files may come from, and the bytes that a task's may have together."""
+    """Where datasets and input files may come from; *max_bytes* are for those of one task."""
 
     ipfs_gateways: tuple[str, ...]
     allow_private: tuple[str, ...]
     max_bytes: int
+
+
+@frozen
+class Results:
+    """What the result of a task may have: *max_bytes* of files, *max_entries* of any kind."""
+
+    max_bytes: int
+    max_entries: int
+    max_depth: int
 
 
 @frozen
@@ -156,6 +165,7 @@ class Config:
     wallet: WalletFile
     docker: Docker
     inputs: Inputs
+    results: Results
     tee: Tee
     proxies: Proxies
     telemetry: Telemetry

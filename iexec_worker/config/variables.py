@@ -222,6 +222,27 @@ OURS: Final = (
         "dataset and input files of one task together, GB (1024³ bytes)",
     ),
     V(
+        "IEXEC_WORKER_MAX_RESULT_SIZE_GB",
+        "results.max_bytes",
+        p.whole(),
+        "10",
+        "files of one result together, GB (1024³ bytes); holes of sparse files count",
+    ),
+    V(
+        "IEXEC_WORKER_MAX_RESULT_FILES",
+        "results.max_entries",
+        p.whole(),
+        "65,535",
+        "files and folders of one result",
+    ),
+    V(
+        "IEXEC_WORKER_MAX_RESULT_DEPTH",
+        "results.max_depth",
+        p.whole(1, 1024),
+        "256",
+        "folders within folders of a result",
+    ),
+    V(
         "IEXEC_WORKER_MIN_FREE_DISK_GB",
         "worker.min_free_disk",
         p.whole(0),

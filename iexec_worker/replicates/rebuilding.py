@@ -20,7 +20,6 @@ from iexec_worker.model import ContributionStatus
 from iexec_worker.replicates.credibility import may_still_reveal
 from iexec_worker.replicates.table import COMPUTING, ROWS, caught_up
 from iexec_worker.replicates.topic import PATIENCE, patiently
-from iexec_worker.stages.post_compute import PostCompute
 from iexec_worker.supervise import Backoff
 from iexec_worker.wire import Action, Status
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from iexec_worker.replicates.credibility import Credibility
     from iexec_worker.replicates.steps import Steps
     from iexec_worker.stages.conditions import Standing
+    from iexec_worker.stages.post_compute import PostCompute
     from iexec_worker.stages.task import Task
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -53,6 +53,7 @@ class Rebuilding:
     task: Task
     credibility: Credibility
     steps: Steps
+    post_compute: PostCompute
     heard: Callable[[], Awaitable[Action]]
     take_slot: Callable[[], Awaitable[None]]
 
@@ -99,7 +100,7 @@ class Rebuilding:
         if not self.task.folder.iexec_out.is_dir():
             return False
         try:
-            await PostCompute()(self.task)
+            await self.post_compute(self.task)
         except StageFailed as error:
             log.warning("no result is left", task=self.task.id, reason=str(error))
             return False

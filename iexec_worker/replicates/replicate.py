@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from iexec_worker.replicates.steps import Steps
     from iexec_worker.scheduler.subscriptions import Subscriptions
     from iexec_worker.stages.conditions import Conditions, Standing
+    from iexec_worker.stages.post_compute import PostCompute
     from iexec_worker.stages.sending import Sending
     from iexec_worker.stages.task import Task
 
@@ -61,6 +62,7 @@ class Surroundings:
     sending: Sending
     journal: Journal
     slots: Slots
+    post_compute: PostCompute
     discard: Callable[[Task], Awaitable[None]]
     now: Callable[[], float]
 
@@ -199,6 +201,7 @@ class Replicate:
             self.task,
             self.around.credibility,
             self.around.steps,
+            self.around.post_compute,
             self._heard,
             partial(self._take_slot, Action.PLEASE_COMPUTE),
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from eth_hash.auto import keccak
 
 from iexec_worker.results.beneath import open_below, open_folder, read_chunks
-from iexec_worker.results.tree import children
+from iexec_worker.results.tree import Limits, children
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ROOT: Final = "iexec_out"
 
 
-def digest(computed: ComputedFile, output: Path, *, callback: bool) -> str:
+def digest(computed: ComputedFile, output: Path, limits: Limits, *, callback: bool) -> str:
     """
     Return the `0x` digest of what *computed* points at.
 
@@ -28,7 +28,8 @@ def digest(computed: ComputedFile, output: Path, *, callback: bool) -> str:
     that holds `iexec_out`.
 
     Raises `OSError` when there is nothing at the path, `ValueError` when it (or a file in the
-    folder) is a link or no regular file, leaves `iexec_out`, or when the data is no hex.
+    folder) is a link or no regular file, leaves `iexec_out`, when there is more of it than *limits*
+    allow, or when the data is no hex.
     """
     if callback:
         return "0x" + keccak(_from_hex(computed.callback_data)).hex()
@@ -36,7 +37,7 @@ def digest(computed: ComputedFile, output: Path, *, callback: bool) -> str:
     with open_folder(output) as root, open_below(root, parts) as (fd, info):
         if stat.S_ISREG(info.st_mode):
             return "0x" + _sha256(fd, info.st_size).hex()
-        return "0x" + _folder(root, parts).hex()
+        return "0x" + _folder(root, parts, limits).hex()
 
 
 def _parts(path: str) -> tuple[str, ...]:
@@ -55,9 +56,9 @@ def _parts(path: str) -> tuple[str, ...]:
     return parts
 
 
-def _folder(root: int, parts: tuple[str, ...]) -> bytes:
+def _folder(root: int, parts: tuple[str, ...], limits: Limits) -> bytes:
     hashes = keccak.new(b"")
-    for child in children(root, parts):
+    for child in children(root, parts, limits.entries):
         if child.is_dir(follow_symlinks=False):
             continue
         with open_below(root, (*parts, child.name)) as (fd, info):

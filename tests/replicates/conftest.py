@@ -221,6 +221,7 @@ class World:
             sending=Sending(Transactions(chain, chain, lambda _: None), chain),
             journal=Journal(self.folder),
             slots=self.slots,
+            post_compute=PostCompute(),
             discard=_discard,
             now=self.now,
         )

@@ -4,23 +4,25 @@ import os
 import random
 import socket
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 import trio
 from structlog.testing import capture_logs
 
 from iexec_worker.results.archive import too_long_name, zip_folder
-from iexec_worker.results.tree import MAX_DEPTH
+from iexec_worker.results.tree import Limits
 
 from .trees import grow, names_in, plain_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+USUAL: Final = Limits()
 
-async def zipped(source: Path, destination: Path) -> dict[str, bytes]:
-    await trio.to_thread.run_sync(zip_folder, source, destination)
+
+async def zipped(source: Path, destination: Path, limits: Limits = USUAL) -> dict[str, bytes]:
+    await trio.to_thread.run_sync(zip_folder, source, destination, limits)
     with zipfile.ZipFile(destination) as archive:
         assert archive.testzip() is None
         assert len(set(archive.namelist())) == len(archive.namelist())
@@ -59,7 +61,7 @@ async def test_what_is_neither_file_nor_link_is_left_out_and_told(out: Path, out
         (out / "file").write_bytes(b"data")
         with trio.fail_after(2), capture_logs() as logs:
             assert await zipped(out, output / "out.zip") == {"file": b"data"}
-    assert [entry["file"] for entry in logs] == ["'fifo'", "'socket'"]
+    assert [entry["files"] for entry in logs] == [["'fifo'", "'socket'"]]
 
 
 async def test_an_empty_folder_gives_an_empty_archive(out: Path, output: Path) -> None:
@@ -82,9 +84,9 @@ async def test_a_large_file_gets_the_large_form(
 
 async def test_a_cancelled_archive_leaves_nothing(out: Path, output: Path) -> None:
     with (out / "sparse").open("wb") as file:
-        file.truncate(1 << 40)
+        file.truncate(1 << 33)
     with trio.fail_after(5), trio.move_on_after(0.05) as scope:
-        await trio.to_thread.run_sync(zip_folder, out, output / "out.zip")
+        await trio.to_thread.run_sync(zip_folder, out, output / "out.zip", USUAL)
     assert scope.cancelled_caught
     assert names_in(output) == ["iexec_out"]
 
@@ -100,16 +102,59 @@ async def test_names_that_are_no_text_are_kept_apart(out: Path, output: Path) ->
 
 async def test_folders_without_an_end_are_refused(out: Path, output: Path) -> None:
     folder = out
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(USUAL.depth + 1):
         folder /= "d"
     folder.mkdir(parents=True)
     with pytest.raises(ValueError, match="256 deep"):
         await zipped(out, output / "out.zip")
 
 
+async def test_what_is_more_than_a_result_may_have_is_refused(out: Path, output: Path) -> None:
+    (out / "folder").mkdir()
+    for name in ("a", "folder/b"):
+        (out / name).write_bytes(bytes(10))
+    assert len(await zipped(out, output / "out.zip", Limits(entries=3, bytes=20, depth=1))) == 2
+    for limits, fact in (
+        (Limits(entries=2), "more files and folders"),
+        (Limits(entries=1), "more files and folders"),
+        (Limits(bytes=19), "larger than a result may be"),
+        (Limits(depth=0), "0 deep"),
+    ):
+        with pytest.raises(ValueError, match=fact):
+            await zipped(out, output / "out.zip", limits)
+    with pytest.raises(ValueError, match="more files"):
+        await trio.to_thread.run_sync(too_long_name, out, Limits(entries=2))
+
+
+@pytest.mark.parametrize("letter", ["x", "\udcff"])
+async def test_paths_that_no_archive_can_hold_are_refused(
+    out: Path, output: Path, letter: str
+) -> None:
+    folder = os.open(out, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir(250 * letter, dir_fd=folder)
+        inner = os.open(250 * letter, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(os.open("file", os.O_CREAT, dir_fd=folder))
+    os.close(folder)
+    with pytest.raises(ValueError, match="longer than 4096 bytes"):
+        await zipped(out, output / "out.zip")
+
+
+async def test_a_crowd_of_oddities_is_one_line_of_the_log(out: Path, output: Path) -> None:
+    for number in range(100):
+        os.mkfifo(out / f"{number:03}\n\x1b[31m")
+    with capture_logs() as logs:
+        await zipped(out, output / "out.zip")
+    (line,) = logs
+    assert (line["number"], len(line["files"])) == (100, 10)
+    assert line["files"][0] == r"'000\n\x1b[31m'"
+
+
 async def test_a_folder_that_is_missing_or_a_link_is_an_os_error(out: Path, output: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        await trio.to_thread.run_sync(too_long_name, out / "missing")
+        await trio.to_thread.run_sync(too_long_name, out / "missing", USUAL)
     (out / "link").symlink_to("/etc")
     with pytest.raises(OSError, match="link"):
         await zipped(out / "link", output / "out.zip")
@@ -134,11 +179,11 @@ async def test_names_are_measured_in_utf_16(
         (folder / name).touch()
     else:
         (folder / name).symlink_to("nowhere")
-    found = await trio.to_thread.run_sync(too_long_name, out)
+    found = await trio.to_thread.run_sync(too_long_name, out, USUAL)
     assert found == (name if too_long else None)
 
 
 async def test_the_folder_keeps_its_long_name(out: Path) -> None:
     (out / (40 * "d")).mkdir()
     os.mkfifo(out / (40 * "f"))
-    assert await trio.to_thread.run_sync(too_long_name, out) is None
+    assert await trio.to_thread.run_sync(too_long_name, out, USUAL) is None

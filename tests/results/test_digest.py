@@ -12,6 +12,7 @@ from eth_hash.auto import keccak
 
 from iexec_worker.model import ComputedFile
 from iexec_worker.results.digest import digest
+from iexec_worker.results.tree import Limits
 
 from .trees import grow, plain_digest, without_links
 
@@ -24,12 +25,14 @@ NOTHING = "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
 
 async def of_path(output: Path, path: str) -> str:
     computed = ComputedFile(deterministic_output_path=path)
-    return await trio.to_thread.run_sync(partial(digest, computed, output, callback=False))
+    return await trio.to_thread.run_sync(
+        partial(digest, computed, output, Limits(), callback=False)
+    )
 
 
 async def of_data(output: Path, data: str) -> str:
     computed = ComputedFile(callback_data=data)
-    return await trio.to_thread.run_sync(partial(digest, computed, output, callback=True))
+    return await trio.to_thread.run_sync(partial(digest, computed, output, Limits(), callback=True))
 
 
 @pytest.mark.parametrize(

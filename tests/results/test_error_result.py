@@ -10,6 +10,7 @@ import trio
 
 from iexec_worker.results import computed_file, error_result, link
 from iexec_worker.results.digest import digest
+from iexec_worker.results.tree import Limits
 from iexec_worker.wire import Cause, Status
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ async def test_the_error_is_a_result_like_any_other(tmp_path: Path) -> None:
         "deterministic-output-path": "/iexec_out/error.txt"
     }
     computed = await trio.to_thread.run_sync(computed_file.read, out)
-    found = await trio.to_thread.run_sync(partial(digest, computed, output, callback=False))
+    found = await trio.to_thread.run_sync(
+        partial(digest, computed, output, Limits(), callback=False)
+    )
     assert found == "0x" + hashlib.sha256(error_result.error_bytes(*args)).hexdigest()
 
 
