@@ -13,6 +13,7 @@ DEFAULT_REGISTRY: Final = "docker.io"
 
 _DIGEST: Final = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[0-9a-fA-F]{32,}")
 _TAG: Final = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_HOST: Final = re.compile(r"(?:[a-zA-Z0-9][a-zA-Z0-9.-]*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 _REPOSITORY: Final = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
 
 
@@ -47,7 +48,8 @@ def parse_reference(image: str) -> Reference:
     )
     registry, repository = _registry(name)
     valid = (
-        _REPOSITORY.fullmatch(repository)
+        _HOST.fullmatch(registry)
+        and _REPOSITORY.fullmatch(repository)
         and (not colon or _TAG.fullmatch(tag))
         and (not at or _DIGEST.fullmatch(digest))
     )

@@ -26,6 +26,7 @@ def gateway_urls(uri: str, gateways: Sequence[str]) -> tuple[str, ...]:
         raise DownloadFailed(f"{uri!r} is on IPFS and no gateway is set")
     _, _, path = uri.lstrip("/").partition("/")
     segments = unquote(path).replace("\\", "/").split("/")
-    if not segments[0] or any(segment in ("..", ".") for segment in segments):
+    # Space around them is stripped where the URL is read.
+    if not segments[0].strip() or any(segment.strip() in ("..", ".") for segment in segments):
         raise DownloadFailed(f"{uri!r} is no path of IPFS")
     return tuple(f"{gateway.rstrip('/')}/ipfs/{path}" for gateway in gateways)

@@ -18,6 +18,7 @@ DIGEST = "sha256:" + 64 * "a"
         ("index.docker.io/iexechub/app:1", "docker.io", "1"),
         ("localhost/app:1", "localhost", "1"),
         ("localhost:5000/a/b/c:1", "localhost:5000", "1"),
+        ("[::1]:5000/a:1", "[::1]:5000", "1"),
         ("reg.example.org/app:1_x-2.B", "reg.example.org", "1_x-2.B"),
         ("app@" + DIGEST, "docker.io", DIGEST),
         ("reg.example.org:5000/app:1@" + DIGEST, "reg.example.org:5000", DIGEST),
@@ -37,7 +38,20 @@ def test_a_name_without_tag_is_refused(image: str) -> None:
 
 @pytest.mark.parametrize(
     "image",
-    ["", ":1", "App:1", "a b:1", "app:", "app:1:2", "app@", "app@sha256:1", "reg.org/:1", "-a:1"],
+    [
+        "",
+        ":1",
+        "App:1",
+        "a b:1",
+        "app:",
+        "app:1:2",
+        "app@",
+        "app@sha256:1",
+        "reg.org/:1",
+        "-a:1",
+        "a b.c/d:1",
+        "\n./d:1",
+    ],
 )
 def test_what_is_no_name_is_refused(image: str) -> None:
     with pytest.raises(Rejected, match="not a valid name"):

@@ -106,7 +106,16 @@ async def test_a_refusal_is_not_repeated(files: InputFiles, origin: Origin, tmp_
 
 @pytest.mark.parametrize(
     "uri",
-    ["/ipfs/../admin", "/ipfs/Qm/%2e%2e/x", "/ipfs/Qm/..%2fx", "/ipfs/", "/ipfs/./x", "/p2p/..\\x"],
+    [
+        "/ipfs/../admin",
+        "/ipfs/Qm/%2e%2e/x",
+        "/ipfs/Qm/..%2fx",
+        "/ipfs/",
+        "/ipfs/./x",
+        "/p2p/..\\x",
+        "/ipfs/.. ",
+        "/ipfs/\t",
+    ],
 )
 def test_a_multiaddress_stays_in_ipfs(uri: str) -> None:
     with pytest.raises(DownloadFailed, match="no path of IPFS"):
