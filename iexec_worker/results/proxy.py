@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
+import trio
 from attrs import frozen
 
 from iexec_worker.errors import Rejected, Unauthorized, Unavailable
@@ -24,6 +25,12 @@ LONGEST_ANSWER: Final = 64 * 1024
 
 STORED_WITHIN: Final = 600.0
 """Seconds between the last byte of an upload and its answer: it is put on IPFS in between."""
+
+ANSWERED_WITHIN: Final = 60.0
+"""Seconds for any other question as a whole: time-outs of reads alone let an answer drip."""
+
+SLOWEST: Final = 65_536
+"""Bytes/s on average, below which an upload is given up."""
 
 _TOKEN: Final = re.compile(r"[\w.-]+", re.ASCII)
 _HASH: Final = re.compile(r"[A-Za-z0-9]+")
@@ -48,6 +55,7 @@ class ResultProxy:
 
     client: httpx.AsyncClient
     url: str
+    answered_within: float = ANSWERED_WITHIN
 
     async def version(self) -> str:
         """Return the proxy's version."""
@@ -108,13 +116,13 @@ class ResultProxy:
         json: dict[str, Any] | None = None,
         upload: UploadBody | None = None,
     ) -> Answer:
+        within = STORED_WITHIN + upload.length / SLOWEST if upload else self.answered_within
         try:
             request = self._request(method, path, authorization, json, upload)
-            response = await self.client.send(request, stream=True)
-            try:
-                answer = Answer(response.status_code, await self._text(response))
-            finally:
-                await response.aclose()
+            with trio.fail_after(within):
+                answer = await self._answer(request)
+        except trio.TooSlowError:
+            raise Unavailable(f"result proxy {self.url}: no answer in {within:.0f} s") from None
         except httpx.HTTPError as error:
             fact = f"{type(error).__name__} {error}".rstrip()
             raise Unavailable(f"result proxy {self.url}: {fact}") from error
@@ -122,6 +130,13 @@ class ResultProxy:
             raise Rejected(f"result proxy {self.url!r} is not a URL: {error}") from error
         self._check(f"{method} {path}", answer)
         return answer
+
+    async def _answer(self, request: httpx.Request) -> Answer:
+        response = await self.client.send(request, stream=True)
+        try:
+            return Answer(response.status_code, await self._text(response))
+        finally:
+            await response.aclose()
 
     def _request(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -86,7 +87,10 @@ class Names(trio.abc.HostnameResolver):
         self.book: dict[str, list[list[str]]] = {}
 
     async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # type: ignore[no-untyped-def]  # noqa: A002, ANN001, ANN201, PLR0917 - as in the socket module
-        turns = self.book[host.decode() if isinstance(host, bytes) else host]
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in self.book:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        turns = self.book[name]
         found = turns.pop(0) if len(turns) > 1 else turns[0]
         numeric = [
             await trio.socket.getaddrinfo(address, port, family, type, proto, flags)
