@@ -48,7 +48,7 @@ class Function:
         """The values of an answer: bytes32 as `0x` hex, addresses in lower case."""
         try:
             values = _CODEC.decode(self.outputs, bytes.fromhex(answer.removeprefix("0x")))
-        except (DecodingError, ValueError, AttributeError) as error:
+        except (DecodingError, ValueError, AttributeError, OverflowError) as error:
             raise Rejected(
                 f"{self.name} was not answered as by iExec's hub: check the hub's address and "
                 f"that the node is of its chain ({str(answer)[:20]!r})"
