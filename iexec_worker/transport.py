@@ -26,6 +26,8 @@ USER_AGENT: Final = f"iexec-worker/{__version__}"
 _PROXIED_LIKE: Final = {"ws": "http", "wss": "https"}
 _PORTS: Final = {"http": 80, "https": 443}
 
+_LONGEST_SHOWN: Final = 200
+
 
 def _as_it_is(transport: httpx.AsyncBaseTransport, proxied: bool) -> httpx.AsyncBaseTransport:  # noqa: ARG001 - the default wraps nothing
     return transport
@@ -72,6 +74,12 @@ async def raw_body(
             scope.cancel()
             async for _ in chunks:
                 pass
+
+
+def shown(url: httpx.URL) -> str:
+    """*url* as it may be printed: no credentials, no query (which may sign a request), no end."""
+    text = str(url.copy_with(userinfo=b"", query=None, fragment=None))
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
 
 @cache

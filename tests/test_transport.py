@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from iexec_worker import __version__
 from iexec_worker.config import Proxies
-from iexec_worker.transport import make_client
+from iexec_worker.transport import make_client, shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -137,3 +137,9 @@ async def test_requests_say_who_asks(origin: Listener) -> None:
         await client.get(origin.url)
 
     assert f"user-agent: iexec-worker/{__version__}" in origin.heads[0].lower()
+
+
+def test_a_printed_url_has_no_secrets() -> None:
+    url = httpx.URL("https://user:password@files.test/data?signature=abc#x")
+    assert shown(url) == "https://files.test/data"
+    assert len(shown(httpx.URL("https://files.test/" + 1000 * "x"))) == 201

@@ -11,9 +11,9 @@ import trio
 from attrs import frozen
 
 from iexec_worker.errors import DownloadFailed, Rejected, Unavailable
-from iexec_worker.inputs.guard import check_scheme, shown
+from iexec_worker.inputs.guard import check_scheme
 from iexec_worker.inputs.partial import RESERVE, partial_file
-from iexec_worker.transport import raw_body
+from iexec_worker.transport import raw_body, shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -19,6 +19,7 @@ from attrs import field, frozen
 from iexec_worker.errors import Rejected
 from iexec_worker.inputs.addresses import is_own, is_public, literal
 from iexec_worker.inputs.allowance import Allowance, parse_allowance
+from iexec_worker.transport import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -133,15 +134,6 @@ def check_scheme(url: httpx.URL) -> None:
     """Raise `Rejected` unless *url* is http(s) and names a host."""
     if url.scheme not in _PORTS or not url.host:
         raise Rejected(f"{shown(url)} is refused: only http and https are fetched")
-
-
-def shown(url: httpx.URL) -> str:
-    """*url* as it may be printed: no credentials, no query (which may sign a request), no end."""
-    text = str(url.copy_with(userinfo=b"", query=None, fragment=None))
-    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
-
-
-_LONGEST_SHOWN: Final = 200
 
 
 def _target(url: httpx.URL) -> tuple[str, int]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from iexec_worker.errors import DownloadFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_SHOWN: Final = 100
+"""Characters of an address that an error repeats: its owner chose how many it has."""
 
 
 def is_multiaddress(uri: str) -> bool:
@@ -23,10 +27,10 @@ def gateway_urls(uri: str, gateways: Sequence[str]) -> tuple[str, ...]:
     Raises `DownloadFailed` when the path would leave `/ipfs/`.
     """
     if not gateways:
-        raise DownloadFailed(f"{uri!r} is on IPFS and no gateway is set")
+        raise DownloadFailed(f"{uri[:_SHOWN]!r} is on IPFS and no gateway is set")
     _, _, path = uri.lstrip("/").partition("/")
     segments = unquote(path).replace("\\", "/").split("/")
     # Space around them is stripped where the URL is read.
     if not segments[0].strip() or any(segment.strip() in ("..", ".") for segment in segments):
-        raise DownloadFailed(f"{uri!r} is no path of IPFS")
+        raise DownloadFailed(f"{uri[:_SHOWN]!r} is no path of IPFS")
     return tuple(f"{gateway.rstrip('/')}/ipfs/{path}" for gateway in gateways)

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from iexec_worker.errors import Rejected, Unauthorized, Unavailable
 from iexec_worker.results.body import upload_body
-from iexec_worker.transport import raw_body
+from iexec_worker.transport import raw_body, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ SLOWEST: Final = 65_536
 """Bytes/s on average, below which an upload is given up."""
 
 _TOKEN: Final = re.compile(r"[\w.-]+", re.ASCII)
-_HASH: Final = re.compile(r"[A-Za-z0-9]+")
+_HASH: Final = re.compile(r"[A-Za-z0-9]{1,128}")
 
 
 @frozen
@@ -57,6 +57,14 @@ class ResultProxy:
     url: str
     answered_within: float = ANSWERED_WITHIN
 
+    @property
+    def name(self) -> str:
+        """The proxy in texts for people: whatever a requester wrote, it is short and harmless."""
+        try:
+            return shown(httpx.URL(self.url))
+        except httpx.InvalidURL:
+            return "(not a URL)"
+
     async def version(self) -> str:
         """Return the proxy's version."""
         return (await self._ask("GET", "/version")).text
@@ -77,7 +85,7 @@ class ResultProxy:
         }
         answer = await self._ask("POST", "/v1/results/token", authorization=signature, json=body)
         if not _TOKEN.fullmatch(answer.text):
-            raise Unavailable(f"result proxy {self.url} gave no token")
+            raise Unavailable(f"result proxy {self.name} gave no token")
         return answer.text
 
     async def upload(self, token: str, ours: Authorization, archive: Path, digest: str) -> str:
@@ -104,7 +112,7 @@ class ResultProxy:
             return None
         # It goes on-chain in a link: nothing but a hash may stand there.
         if not _HASH.fullmatch(answer.text):
-            raise Unavailable(f"result proxy {self.url} gave something else than a hash")
+            raise Unavailable(f"result proxy {self.name} gave something else than a hash")
         return answer.text
 
     async def _ask(
@@ -122,12 +130,13 @@ class ResultProxy:
             with trio.fail_after(within):
                 answer = await self._answer(request)
         except trio.TooSlowError:
-            raise Unavailable(f"result proxy {self.url}: no answer in {within:.0f} s") from None
+            raise Unavailable(f"result proxy {self.name}: no answer in {within:.0f} s") from None
         except httpx.HTTPError as error:
             fact = f"{type(error).__name__} {error}".rstrip()
-            raise Unavailable(f"result proxy {self.url}: {fact}") from error
-        except httpx.InvalidURL as error:
-            raise Rejected(f"result proxy {self.url!r} is not a URL: {error}") from error
+            raise Unavailable(f"result proxy {self.name}: {fact}") from error
+        except httpx.InvalidURL:
+            # Not what the parser says of it: it may repeat a password.
+            raise Rejected("the address of the result proxy is not a URL") from None
         self._check(f"{method} {path}", answer)
         return answer
 
@@ -167,17 +176,17 @@ class ResultProxy:
             async for chunk in chunks:
                 body += chunk
                 if len(body) > LONGEST_ANSWER:
-                    raise Unavailable(f"result proxy {self.url} answers without an end")
+                    raise Unavailable(f"result proxy {self.name} answers without an end")
         return body.decode("utf-8", "replace").strip()
 
     def _check(self, request: str, answer: Answer) -> None:
         if answer.status == HTTPStatus.UNAUTHORIZED:
-            raise Unauthorized(f"result proxy {self.url} refused {request}: 401")
+            raise Unauthorized(f"result proxy {self.name} refused {request}: 401")
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise Unavailable(f"result proxy {self.url} answered {request}: {answer.status}")
+            raise Unavailable(f"result proxy {self.name} answered {request}: {answer.status}")
         found = HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
         if not found and not (answer.status == HTTPStatus.NOT_FOUND and _may_miss(request)):
-            raise Rejected(f"result proxy {self.url} refused {request}: {answer.status}")
+            raise Rejected(f"result proxy {self.name} refused {request}: {answer.status}")
 
 
 def _may_miss(request: str) -> bool:

@@ -51,7 +51,7 @@ class Upload:
             # By protocol: the link of a standard task can only be one to IPFS.
             raise StageFailed(
                 Cause.RESULT_LINK_MISSING,
-                f"no link for storage {task.description.params.storage_provider or 'none'!r}",
+                f"no link for storage {task.description.params.storage_provider[:100] or 'none'!r}",
             )
         return Details(result_link=link.ipfs_link(location))
 
@@ -83,5 +83,5 @@ class Upload:
             await proxy.upload(token, ours, task.folder.archive, computed.result_digest)
         found = await proxy.ipfs_hash(task.id)
         if not found:
-            raise Rejected(f"{proxy.url}: took the result but has no hash for it")
+            raise Rejected(f"result proxy {proxy.name} took the result but has no hash for it")
         return found

@@ -24,13 +24,14 @@ from iexec_worker.engine.reference import parse_reference
 from iexec_worker.errors import DownloadFailed, Rejected, Unavailable
 from iexec_worker.inputs.addresses import is_public, literal
 from iexec_worker.inputs.download import _parse as parse_url
-from iexec_worker.inputs.guard import Guard, shown
+from iexec_worker.inputs.guard import Guard
 from iexec_worker.inputs.ipfs import gateway_urls, is_multiaddress
 from iexec_worker.model import ChainConfig, ComputedFile, DealParams, Notification
 from iexec_worker.replicates.journal import _read_or_set_aside
 from iexec_worker.results import computed_file
 from iexec_worker.scheduler import messages, sockjs, stomp
 from iexec_worker.stages.task import Folder
+from iexec_worker.transport import shown
 from tests.samples import TASK
 
 if TYPE_CHECKING:

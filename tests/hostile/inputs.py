@@ -53,6 +53,11 @@ class Lab:
     folder: Path
     canary: Path
 
+    def patient(self, reserve: int = 0) -> Downloader:
+        """A downloader for what arrives in the end, also on a machine with other work to do."""
+        limits = Limits(max_bytes=2**30, stall=20, grace=60, reserve=reserve)
+        return Downloader(self.downloader.client, limits)
+
     @property
     def proxy(self) -> ResultProxy:
         """The origin as the result proxy that a requester named."""

@@ -8,6 +8,7 @@ which are behind the same guard. A service on the loopback and a file must stay 
 from __future__ import annotations
 
 import gzip
+import os
 import tracemalloc
 from typing import TYPE_CHECKING, Final
 
@@ -19,8 +20,8 @@ from iexec_worker.errors import DownloadFailed, Rejected, Unauthorized, Unavaila
 from iexec_worker.inputs.guard import Guard
 from iexec_worker.results.proxy import ResultProxy
 from iexec_worker.transport import make_client
-from tests.hostile.inputs import Lab, open_lab
-from tests.inputs.conftest import names_in, ok, redirect
+from tests.hostile.inputs import CANARY, Lab, open_lab
+from tests.inputs.conftest import names_in, ok, redirect, status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -126,6 +127,12 @@ async def endless_chunks(stream: trio.abc.Stream) -> None:
         await stream.send_all(b"1\r\nx\r\n")
 
 
+async def endless_chunks_of_a_megabyte(stream: trio.abc.Stream) -> None:
+    await stream.send_all(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    while True:
+        await stream.send_all(b"100000\r\n" + bytes(0x100000) + b"\r\n")
+
+
 async def one_byte_a_second(stream: trio.abc.Stream) -> None:
     await stream.send_all(HEAD + b"Content-Length: 1000\r\n\r\n")
     while True:
@@ -218,13 +225,28 @@ async def test_a_server_without_an_end_or_manners_is_given_up(lab: Lab, attack: 
         tracemalloc.stop()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+async def test_a_disk_is_left_room_while_a_body_without_an_end_arrives(lab: Lab) -> None:
+    lab.origin.answers["/"] = endless_chunks_of_a_megabyte
+    await trio.run_process(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(lab.folder)])
+    try:
+        (lab.folder / "neighbour").write_bytes(CANARY)
+        with trio.fail_after(LIMIT), pytest.raises(DownloadFailed, match="full after"):
+            await lab.patient(reserve=4_000_000).fetch(lab.origin.url("/"), lab.folder, "file")
+        assert names_in(lab.folder) == ["neighbour"]
+        assert (lab.folder / "neighbour").read_bytes() == CANARY
+    finally:
+        await trio.run_process(["umount", "--lazy", str(lab.folder)])
+    assert lab.untouched()
+
+
 async def test_a_gzip_bomb_stays_packed(lab: Lab) -> None:
     bomb = gzip.compress(bytes(200_000_000), compresslevel=1)
     lab.origin.answers["/"] = ok(bomb, "Content-Encoding: gzip")
     lab.origin.answers["/version"] = ok(bomb, "Content-Encoding: gzip")
     tracemalloc.start()
     try:
-        file = await lab.downloader.fetch(lab.origin.url("/"), lab.folder, "file")
+        file = await lab.patient().fetch(lab.origin.url("/"), lab.folder, "file")
         with pytest.raises(REFUSALS):
             await lab.proxy.version()
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
@@ -241,6 +263,10 @@ async def test_credentials_of_a_url_go_nowhere_else(lab: Lab) -> None:
     with pytest.raises(REFUSALS) as caught:
         await lab.downloader.fetch(url, lab.folder, "file")
     assert secret not in str(caught.value)
+    for proxy in (url, f"http://user:{secret}@127.0.0.1:{lab.private.port}", f"http://a:{secret}"):
+        with pytest.raises(REFUSALS) as caught:
+            await lab.proxy_at(proxy).version()
+        assert secret not in str(caught.value)
     assert lab.untouched()
 
 
@@ -255,11 +281,21 @@ async def test_what_acts_on_a_terminal_is_in_no_error(lab: Lab, name: str) -> No
     assert len(lab.origin.requests) <= 1
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "a\u202eb", "\x9b", 100_000 * "x"])
+async def test_the_name_of_a_result_proxy_cannot_act_in_an_error(lab: Lab, name: str) -> None:
+    lab.origin.answers["/version"] = status(403)
+    for url in (f"http://{name}a.test", lab.origin.url(f"/{name}"), f"http://[{name}", name):
+        with pytest.raises(REFUSALS) as caught:
+            await lab.proxy_at(url).version()
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 1000
+
+
 async def test_a_body_is_not_taken_for_the_answer_to_another_request(lab: Lab) -> None:
     smuggled = ok(b"data") + ok(b"smuggled")
     lab.origin.answers["/"] = smuggled
     for _ in range(2):
-        file = await lab.downloader.fetch(lab.origin.url("/"), lab.folder, "file")
+        file = await lab.patient().fetch(lab.origin.url("/"), lab.folder, "file")
         assert file.path.read_bytes() == b"data"
 
 

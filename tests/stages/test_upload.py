@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class FakeProxy:
     """A result proxy; *errors* are what its next uploads end in."""
 
-    url: str = "http://proxy"
+    name: str = "http://proxy"
     stored: bool = False
     hash: str | None = "QmHash"
     errors: list[Exception] = field(factory=list)
