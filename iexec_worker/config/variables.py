@@ -212,7 +212,7 @@ OURS: Final = (
         "inputs.allow_private",
         p.EXACT_HOSTS,
         "",
-        "private hosts and networks that inputs may be downloaded from",
+        "private hosts and networks that URLs of requesters may lead to",
     ),
     V(
         "IEXEC_WORKER_MAX_INPUT_SIZE_GB",
