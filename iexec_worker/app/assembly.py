@@ -28,6 +28,7 @@ from iexec_worker.replicates.credibility import Credibility
 from iexec_worker.replicates.journal import Journal
 from iexec_worker.replicates.replicate import Surroundings
 from iexec_worker.replicates.steps import Steps
+from iexec_worker.replicates.uploads import Uploads
 from iexec_worker.results.proxy import ResultProxy
 from iexec_worker.results.tree import Limits
 from iexec_worker.scheduler.api import SchedulerApi
@@ -142,7 +143,7 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
     session = Session(api, address, lambda text: own.wallet.sign_hash(login_hash(text)))
     subscriptions = Subscriptions()
     conditions = Conditions(chain.hub, address, config.scheduler.pool_address, time.time)
-    credibility = Credibility(conditions, session, chain.blocks)
+    credibility = Credibility(conditions, session, chain.blocks, Uploads(chain.blocks))
     sending = Sending(chain.transactions, chain.blocks)
     results = config.results
     post_compute = PostCompute(Limits(results.max_entries, results.max_bytes, results.max_depth))

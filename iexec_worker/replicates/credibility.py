@@ -12,6 +12,7 @@ from iexec_worker.wire import Action, Cause, Status
 if TYPE_CHECKING:
     from iexec_worker.chain.blocks import BlockWatch
     from iexec_worker.model import Notification
+    from iexec_worker.replicates.uploads import Uploads
     from iexec_worker.scheduler.session import Session
     from iexec_worker.stages.conditions import Conditions, Standing
     from iexec_worker.stages.task import Task
@@ -29,10 +30,11 @@ class Credibility:
     conditions: Conditions
     session: Session
     blocks: BlockWatch
+    uploads: Uploads
 
-    async def doubt(self, task: Task, action: Action) -> str:
+    async def doubt(self, task: Task, action: Action, *, in_step: bool = False) -> str:
         """
-        Say why *action* is not believed now; empty when it is.
+        Say why *action* is not believed now; empty when it is. *in_step*: its step asks.
 
         Raises `Unavailable` when the chain cannot be asked.
         """
@@ -40,7 +42,7 @@ class Credibility:
             return "the pool never publishes this"
         standing = await self.conditions.standing(task)
         if action is Action.PLEASE_ABORT:
-            return await self._abort_doubt(task, standing)
+            return await self._abort_doubt(task, standing, in_step=in_step)
         wanted, fact = {
             Action.PLEASE_REVEAL: (_may_reveal, "the chain shows nothing of ours to reveal"),
             Action.PLEASE_UPLOAD: (_has_revealed, "the chain does not show our reveal"),
@@ -48,23 +50,24 @@ class Credibility:
         }[action]
         return "" if wanted(standing) else fact
 
-    async def _abort_doubt(self, task: Task, standing: Standing) -> str:
+    async def _abort_doubt(self, task: Task, standing: Standing, *, in_step: bool) -> str:
         if may_still_reveal(standing, self.conditions.now()):
             return "our contribution stands and may still be revealed"
         if _is_completed(standing) and _has_revealed(standing):
             return "the task is completed with our result"
         if self.over(standing):
             return ""
-        wish = await self.wish(task)
+        wish = await self.wish(task, in_step=in_step)
         wanted = wish is not None and wish.action is not Action.PLEASE_ABORT
         return "the pool itself still wants this task" if wanted else ""
 
-    async def wish(self, task: Task) -> Notification | None:
+    async def wish(self, task: Task, *, in_step: bool = False) -> Notification | None:
         """
-        Ask the pool itself what it wants of a task; None: nothing.
+        Ask the pool itself what it wants of a task, once results are uploaded; None: nothing.
 
-        Raises `Unavailable`.
+        *in_step*: its step asks, which must not wait for itself. Raises `Unavailable`.
         """
+        await self.uploads.ended(but=task if in_step else None)
         block = await self.blocks.current()
         wishes = await self.session.interrupted(block.number)
         return next((wish for wish in wishes if wish.chain_task_id == task.id), None)

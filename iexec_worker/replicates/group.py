@@ -30,9 +30,6 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 #: A replicate that ends is done; one that fails goes on from its record, until its deadline.
 POLICY = attrs.evolve(FOREVER, restart=Restart.TRANSIENT)
 
-#: Seconds. An upload that takes longer must not keep the other tasks from what the pool wants.
-UPLOAD_PATIENCE: Final = 60.0
-
 #: Between two tries to list the folders of tasks.
 LISTING: Final = Backoff(first=1.0, limit=30.0)
 
@@ -126,15 +123,8 @@ class Replicates:
         self._spawn(record, slot)
 
     async def uploaded(self) -> None:
-        """
-        Wait, for a while, until no result is on its way.
-
-        A pool that is asked what it wants just then finds the result, notes it without our link
-        and finalises the task without one.
-        """
-        with trio.move_on_after(UPLOAD_PATIENCE):
-            while any(task.record.action is Action.PLEASE_UPLOAD for task in self.tasks):
-                await self.around.blocks.next()
+        """Wait, for a while, until the pool may be asked what it wants."""
+        await self.around.credibility.uploads.ended()
 
     async def recover(self, notifications: tuple[Notification, ...]) -> None:
         """Act on all that the pool says of replicates which it thinks interrupted."""
@@ -174,6 +164,7 @@ class Replicates:
         task = Task(record, journal.folder(task_id), node, save)
         # At once, not when its Trio task first runs: from here on it lives.
         self.around.sending.adopt(task)
+        self.around.credibility.uploads.enter(task)
         self._live[task_id] = Replicate(task, self.around, slot)
         self.nursery.start_soon(self._run, self._live[task_id])
 
@@ -190,6 +181,7 @@ class Replicates:
         finally:
             replicate.release()
             self.around.sending.release(task)
+            self.around.credibility.uploads.leave(task)
             del self._live[task.id]
 
     @property

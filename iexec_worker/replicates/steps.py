@@ -108,7 +108,7 @@ class Steps:
 
     async def _still_wanted(self, task: Task) -> bool:
         """Ask pool and chain whether a refusal really means that the task is to be dropped."""
-        doubt = await self.credibility.doubt(task, Action.PLEASE_ABORT)
+        doubt = await self.credibility.doubt(task, Action.PLEASE_ABORT, in_step=True)
         log.warning("the pool refuses a status", task=task.id, goes_on=doubt or "no")
         return bool(doubt)
 

@@ -34,6 +34,7 @@ from iexec_worker.replicates.journal import Journal
 from iexec_worker.replicates.replicate import Surroundings
 from iexec_worker.replicates.slots import Slots
 from iexec_worker.replicates.steps import Steps
+from iexec_worker.replicates.uploads import Uploads
 from iexec_worker.scheduler.api import Answer
 from iexec_worker.scheduler.subscriptions import Subscriptions
 from iexec_worker.stages.complete import clear, complete
@@ -85,6 +86,8 @@ class FakePool:
     silent: set[Status] = field(factory=set)
     slow: dict[Status, trio.Event] = field(factory=dict)
     heard: dict[Status, trio.Event] = field(factory=dict)
+    #: Times it was asked what it wants.
+    questions: int = 0
 
     @property
     def statuses(self) -> list[Status]:
@@ -108,6 +111,7 @@ class FakePool:
 
     async def interrupted(self, block: int) -> tuple[Notification, ...]:
         await trio.lowlevel.checkpoint()
+        self.questions += 1
         return tuple(self.wanted)
 
     def event(self, status: Status) -> trio.Event:
@@ -209,7 +213,7 @@ class World:
         chain: Any = self.chain
         pool: Any = self.pool
         conditions = Conditions(chain, WALLET, ZERO_ADDRESS, self.now)
-        credibility = Credibility(conditions, pool, chain)
+        credibility = Credibility(conditions, pool, chain, Uploads(chain))
         stages = {action: self._stage(action) for action in Action if action in STAGES}
         around = Surroundings(
             steps=Steps(stages, pool, credibility, self.now, lambda *_: None),

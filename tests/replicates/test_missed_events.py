@@ -15,8 +15,10 @@ from attrs import define, field
 from iexec_worker.errors import Unavailable
 from iexec_worker.model import ContributionStatus, Notification, TaskStatus
 from iexec_worker.replicates.journal import Journal
+from iexec_worker.replicates.uploads import PATIENCE
 from iexec_worker.scheduler.api import Answer
-from iexec_worker.stages.task import Details, Record
+from iexec_worker.stages.task import Details, Folder, Record, Task
+from iexec_worker.telemetry.tree import Node
 from iexec_worker.wire import Action, Cause, Status
 from tests import samples
 from tests.replicates.conftest import FakePool, World
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-    from iexec_worker.stages.task import Task
+OTHER: Final = "0x" + 64 * "7"
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -281,6 +283,62 @@ async def life(world: World, luck: random.Random) -> None:
         topic.publish(Action.PLEASE_COMPLETE)
         await gone(world)
         nursery.cancel_scope.cancel()
+
+
+async def test_the_pool_is_not_asked_what_it_wants_of_a_task_that_uploads(
+    world: World, no_threads: MockClock
+) -> None:
+    sent = trio.Event()
+
+    async def upload(task: Task) -> Details:
+        await sent.wait()
+        return Details(result_link="/ipfs/Qm")
+
+    world.computes()
+    world.hooks[Action.PLEASE_UPLOAD] = upload
+    world.pool.wanted = [Notification(TASK, Action.PLEASE_WAIT, ())]
+    async with world.replicates() as replicates:
+        await world.begin(replicates)
+        await told(world, Status.CONTRIBUTED)
+        world.chain.consensus()
+        world.publish(Action.PLEASE_REVEAL, 7)
+        await told(world, Status.REVEALED)
+        world.publish(Action.PLEASE_UPLOAD)
+        await told(world, Status.RESULT_UPLOADING)
+        # By a stranger: whether it is true, only the pool can say.
+        world.publish(Action.PLEASE_ABORT)
+        await trio.sleep(30)
+        assert world.pool.questions == 0
+        sent.set()
+        await told(world, Status.RESULT_UPLOADED)
+        await trio.sleep(1)
+        assert world.pool.questions == 1
+    assert Status.ABORTED not in world.pool.statuses
+
+
+async def test_a_task_that_waits_lets_the_uploads_of_others_end_first(
+    world: World, no_threads: MockClock
+) -> None:
+    record = Record(samples.authorization(OTHER), action=Action.PLEASE_UPLOAD)
+    other = Task(record, Folder(world.folder / OTHER), Node(OTHER), trio.lowlevel.checkpoint)
+    world.chain.contributed()
+    world.chain.revealed()
+    world.chain.consensus()
+    waiting = Record(samples.authorization(), told=[*TO_CONTRIBUTED, Status.REVEALED])
+    await Journal(world.folder).save(waiting)
+    async with world.replicates() as replicates:
+        replicates.around.credibility.uploads.enter(other)
+        await replicates.resume()
+        # It asks after a minute.
+        await trio.sleep(90)
+        assert world.pool.questions == 0
+        other.record.action = None
+        await trio.sleep(1)
+        assert world.pool.questions == 1
+        # Here again, and an upload that takes for ever does not keep it for ever.
+        other.record.action = Action.PLEASE_UPLOAD
+        await trio.sleep(60 + PATIENCE)
+        assert world.pool.questions == 2
 
 
 def not_asked_for(pool: FakePool, status: Status) -> bool:
