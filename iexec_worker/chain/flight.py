@@ -146,7 +146,8 @@ class Flight:
             }
         )
         await self.remember(signed)
-        self.versions.append(signed)
+        if signed not in self.versions:
+            self.versions.append(signed)
         log.info(
             "transaction",
             call=self.call.label,

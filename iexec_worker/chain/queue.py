@@ -8,7 +8,7 @@ import trio
 from attrs import define, field
 
 from iexec_worker.chain.calls import Call
-from iexec_worker.chain.signed import SignedTx
+from iexec_worker.chain.signed import SignedTx, Versions
 from iexec_worker.errors import WorkerError
 from iexec_worker.model import ChainReceipt
 
@@ -31,7 +31,7 @@ class Job:
 
     call: Call
     on_signed: OnSigned
-    versions: list[SignedTx] = field(factory=list)
+    versions: Versions = field(factory=Versions)
     asked: bool = True
     #: False once the caller was cancelled: nobody reads the result any more.
     wanted: bool = True
@@ -68,7 +68,7 @@ class Job:
 
     def again(self) -> Job:
         """The same once more, for nobody: what was mined and is not any more."""
-        return Job(self.call, self.on_signed, list(self.versions), asked=False)
+        return Job(self.call, self.on_signed, self.versions, asked=False)
 
 
 @define(eq=False)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import rlp  # type: ignore[import-untyped]  # it has no annotations
 from attrs import frozen
 from eth_hash.auto import keccak
 from rlp.exceptions import RLPException  # type: ignore[import-untyped]  # as above
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @frozen
@@ -50,3 +55,16 @@ class SignedTx:
     def hex(self) -> str:
         """The bytes as nodes and the journal take them."""
         return "0x" + self.raw.hex()
+
+
+class Versions(list[SignedTx]):
+    """
+    All that was signed for one call with one nonce, the latest and dearest last.
+
+    Everybody who sees to the transaction has the same list: what one of them signs is looked for
+    by all.
+    """
+
+    def join(self, others: Iterable[SignedTx]) -> None:
+        """Take in those of *others* that are not known yet."""
+        self[:] = sorted({*self, *others}, key=lambda one: one.price)

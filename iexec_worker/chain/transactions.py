@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, NoReturn
+from weakref import WeakValueDictionary
 
 import structlog
 import trio
@@ -24,6 +25,7 @@ from iexec_worker.chain.landed import Landed
 from iexec_worker.chain.nonces import Nonces
 from iexec_worker.chain.queue import Job, OnSigned, Queue, Withdrawn
 from iexec_worker.chain.rpc import NodeRefused, Request, quantity
+from iexec_worker.chain.signed import Versions
 from iexec_worker.errors import OutOfGas, Reverted, Unavailable, WorkerError
 
 if TYPE_CHECKING:
@@ -61,6 +63,10 @@ class Transactions:
     _queue: Queue = field(init=False, factory=Queue)
     _nonces: Nonces = field(init=False)
     _landed: Landed = field(init=False)
+    #: By nonce and data, as long as somebody sees to the transaction.
+    _versions: WeakValueDictionary[tuple[int, str], Versions] = field(
+        init=False, factory=WeakValueDictionary
+    )
     _earlier: tuple[trio.MemorySendChannel[Job], trio.MemoryReceiveChannel[Job]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -82,7 +88,7 @@ class Transactions:
         Raises `Reverted` (the contract refuses: simulated first, so usually nothing was sent),
         `OutOfGas`, `Unavailable`, and `NodeRefused`.
         """
-        job = Job(call, on_signed, list(signed))
+        job = Job(call, on_signed, self._known(call, signed))
         self._admit(job)
         try:
             await job.done.wait()
@@ -100,7 +106,7 @@ class Transactions:
 
         Its effect may be known already: blocks can be reorganised while nobody looks.
         """
-        job = Job(call, on_signed, list(signed), asked=False)
+        job = Job(call, on_signed, self._known(call, signed), asked=False)
         self._nonces.use(job.versions[-1].nonce)
         self._landed.add(job)
 
@@ -133,6 +139,16 @@ class Transactions:
                 node.doing = "nothing to send"
                 await self._queue.some()
                 await self._write(node)
+
+    def _known(self, call: Call, signed: Iterable[SignedTx]) -> Versions:
+        """The one list of all versions of a transaction of which *signed* are some."""
+        versions = Versions(signed)
+        if not versions:
+            return versions
+        shared = self._versions.setdefault((versions[-1].nonce, call.data), versions)
+        if shared is not versions:
+            shared.join(versions)
+        return shared
 
     def _admit(self, job: Job) -> None:
         if job.versions:
@@ -211,6 +227,7 @@ class Transactions:
         price = self.route.gas.price(now.network)
         await self._simulate(job.call)
         self._afford(job.call, price, now.balance)
+        job.versions = self._versions.setdefault((now.mined, job.call.data), job.versions)
         flight = Flight(self.route, job.call, now.mined, price, job.remember, job.versions)
         self._nonces.use(flight.nonce)
         try:
@@ -228,7 +245,7 @@ class Transactions:
         except Reverted as error:
             # Whether another may have an effect, its simulation says.
             log.warning("earlier transaction had no effect", reason=str(error))
-            job.versions.clear()
+            job.versions = Versions()
             return None
 
     async def _land(self, job: Job, flight: Flight) -> ChainReceipt | None:
@@ -238,7 +255,7 @@ class Transactions:
         except NonceTaken as error:
             # Perhaps by this very call, from an earlier life: the simulation will tell.
             log.warning("nonce taken", reason=str(error))
-            job.versions.clear()
+            job.versions = Versions()
             job.outrun += 1
         else:
             return await self._judged(receipt, job.call)

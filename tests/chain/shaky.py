@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -17,7 +18,7 @@ from iexec_worker.chain.signed import SignedTx
 from .conftest import RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 HUB: Final = "0x" + 40 * "b"
 BLOCK_TIME: Final = 5.0
@@ -28,6 +29,24 @@ _LABELS: Final = {
     abi.REVEAL.selector.hex(): "reveal",
 }
 _EVENTS: Final = {"contribute": abi.TASK_CONTRIBUTE, "reveal": abi.TASK_REVEAL}
+
+#: How often each fault strikes: requests, blocks and transactions have their own number of chances.
+BAD: Final[Mapping[str, float]] = MappingProxyType(
+    {
+        "hung up before": 0.03,
+        "hung up after": 0.03,
+        "reorganised": 0.15,
+        "lagging": 0.2,
+        "mempool forgotten": 0.1,
+        "dear": 0.1,
+        "left out": 0.2,
+    }
+)
+
+#: So that transactions are replaced again and again.
+WORSE: Final[Mapping[str, float]] = MappingProxyType(
+    {**BAD, "reorganised": 0.25, "mempool forgotten": 0.2, "dear": 0.35, "left out": 0.45}
+)
 
 Deed = tuple[str, str]
 Block = tuple[SignedTx, ...]
@@ -73,6 +92,7 @@ class Shaky:
     """
 
     random: Random
+    odds: Mapping[str, float] = BAD
     nodes: int = 2
     calm: bool = False
     price: int = 1
@@ -105,18 +125,18 @@ class Shaky:
         """Answer one request, one batch, or nothing."""
         number = int(request.url.host.removeprefix("node-"))
         await trio.sleep(self.random.uniform(0, 0.2))
-        if self._strikes("hung up before", 0.03):
+        if self._strikes("hung up before"):
             raise httpx.ReadError("hung up", request=request)
         asked = json.loads(request.content)
         calls = asked if isinstance(asked, list) else [asked]
         answers = [self._answer(number, call) for call in calls]
         await trio.sleep(self.random.uniform(0, 0.2))
-        if self._strikes("hung up after", 0.03):
+        if self._strikes("hung up after"):
             raise httpx.ReadError("hung up", request=request)
         return httpx.Response(200, json=answers if isinstance(asked, list) else answers[0])
 
-    def _strikes(self, fault: str, probability: float) -> bool:
-        strikes = not self.calm and self.random.random() < probability
+    def _strikes(self, fault: str) -> bool:
+        strikes = not self.calm and self.random.random() < self.odds[fault]
         self.faults[fault] += strikes
         return strikes
 
@@ -124,14 +144,14 @@ class Shaky:
         if self.calm:
             self.lags, self.price = [0] * self.nodes, 1
             return
-        if self._strikes("reorganised", 0.15):
+        if self._strikes("reorganised"):
             self._reorganise(self.random.randint(1, 3))
         for number in range(self.nodes):
-            if self._strikes("lagging", 0.2):
+            if self._strikes("lagging"):
                 self.lags[number] = self.random.randint(0, 4)
-            if self._strikes("mempool forgotten", 0.1):
+            if self._strikes("mempool forgotten"):
                 self.pools[number].clear()
-        if self._strikes("dear", 0.1):
+        if self._strikes("dear"):
             self.price = self.random.choice([1, 1, 3, 20])
 
     def _reorganise(self, depth: int) -> None:
@@ -148,7 +168,7 @@ class Shaky:
         nonce = len(self.state().mined)
         known = sorted((tx for pool in self.pools for tx in pool.values()), key=lambda tx: tx.price)
         dearest = {tx.nonce: tx for tx in known if tx.price >= self.price}
-        while nonce in dearest and not self._strikes("left out", 0.2):
+        while nonce in dearest and not self._strikes("left out"):
             yield dearest[nonce]
             nonce += 1
 

@@ -607,7 +607,8 @@ async def test_a_nonce_that_went_to_a_stranger_is_not_ours(
         return await benches[0].count() == 1
 
     _, node = await _between(chain, make_node, faster)
-    async with make_bench(url=node.url) as bench:
+    # Slow enough blocks for four looks before it would be replaced, also on a busy machine.
+    async with make_bench(url=node.url, block_time=0.5) as bench:
         benches.append(bench)
         seen: list[str] = []
         receipt = await bench.transactions.send(bench.call(), on_signed=hashes_of(seen))
