@@ -2,8 +2,8 @@
 #
 #   make demo                 a pool, a worker and a task on this machine; ARGS="--tasks 5" for more
 #   make test                 formatter, linter, types, tests;  ARGS="tests/chain -x" for a part of them
-#   make chaos                a life cut at every step, in memory; then ten minutes of faults in a
-#                             pool with workers, as root; ARGS="--seed 7"
+#   make chaos                a life cut at every step, in memory; real workers cut 200 times; then
+#                             ten minutes of faults in a pool with workers, as root; ARGS="--seed 7"
 #   make fuzz                 readers of outside data, a minute each; ARGS="multiaddress 300" for one
 #   make bench                measurements, as a table
 #   make install              only .venv
@@ -38,6 +38,7 @@ check:
 chaos:
 	@scripts/setup demo
 	$(BIN)/pytest tests/chaos --chaos-share 1
+	$(BIN)/pytest tests/integration/test_cuts.py --chaos-points 200
 	@$(BIN)/iexec-worker chaos --seed 1 --duration PT10M $(ARGS)
 
 fuzz:

@@ -4,6 +4,7 @@ that need one."""
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--chaos-share", type=float, default=0.1, help="of all points of the sweep (default: 0.1)"
     )
+    group.addoption("--chaos-points", type=int, default=6, help="cuts of real workers (default: 6)")
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int:
+    """What all randomness of the sweep comes from."""
+    given: int | None = request.config.getoption("--chaos-seed")
+    return random.SystemRandom().randrange(10**6) if given is None else given
 
 
 @pytest.fixture(autouse=True)

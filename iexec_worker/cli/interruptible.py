@@ -12,6 +12,7 @@ import trio
 
 from iexec_worker.app.worker import run
 from iexec_worker.cli.common import configuration, log_format
+from iexec_worker.cli.cuts import Cut, Kind, Steps
 from iexec_worker.supervise import only
 from iexec_worker.telemetry.tree import Node
 
@@ -21,8 +22,17 @@ if TYPE_CHECKING:
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
+def _cuts(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> list[Cut]:
+    try:
+        return [Cut.read(value) for value in values]
+    except ValueError as error:
+        kinds = ", ".join(Kind)
+        raise click.BadParameter(f"{error}; a cut is one of {kinds}, an @ and a step") from None
+
+
 @click.command("interruptible")
-def command() -> None:
+@click.option("--cut", "cuts", callback=_cuts, multiple=True, help="Cut at a step: part@120.")
+def command(cuts: list[Cut]) -> None:
     """
     Be a worker as `run` is, and do what standard input says.
 
@@ -31,14 +41,16 @@ def command() -> None:
     """
     config = configuration()
     try:
-        trio.run(_run, config)
+        trio.run(_run, config, cuts)
     except BaseExceptionGroup as group:
         raise only(group) from None
 
 
-async def _run(config: Config) -> None:
+async def _run(config: Config, cuts: list[Cut]) -> None:
     node = Node("worker")
     async with trio.open_nursery() as nursery:
+        if cuts:
+            trio.lowlevel.add_instrument(Steps(cuts, nursery.cancel_scope))
         nursery.start_soon(_listen, node)
         await run(config, log_format(config), node)
         nursery.cancel_scope.cancel()

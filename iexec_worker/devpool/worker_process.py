@@ -16,7 +16,7 @@ from attrs import frozen
 from iexec_worker.devpool.child import Child, child
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
 #: Seconds until its HTTP server answers. Two are usual, most of them imports; a machine whose
@@ -85,20 +85,21 @@ async def worker_process(
     *,
     inherited: Mapping[str, str],
     command: str = "run",
+    arguments: Sequence[str] = (),
 ) -> AsyncIterator[WorkerProcess]:
     """
     Run a worker for the time of the scope; it can be asked when the block begins.
 
     Its environment is *environment* and what no program can do without of *inherited*; its files
     and its log, `<name>.log`, are in *folder*. Another *command* than `run` is one that makes a
-    worker, too, and has its standard input open. Raises Fatal with the end of the log when it does
-    not come up.
+    worker, too, takes *arguments*, and has its standard input open. Raises Fatal with the end of
+    the log when it does not come up.
     """
     await trio.Path(folder).mkdir(parents=True, exist_ok=True)
     port = environment.get("IEXEC_WORKER_PORT") or str(_free_port())
     environ = {key: inherited[key] for key in _INHERITED if key in inherited}
     environ |= {**defaults(folder, name), **environment, "IEXEC_WORKER_PORT": port}
-    words = (sys.executable, "-m", "iexec_worker", command)
+    words = (sys.executable, "-m", "iexec_worker", command, *arguments)
     stdin = subprocess.DEVNULL if command == "run" else subprocess.PIPE
     log = folder / f"{name}.log"
     async with (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 import time
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
@@ -62,11 +63,13 @@ class Node:
 
     @contextmanager
     def living(self, scope: trio.CancelScope) -> Iterator[None]:
-        """Be interruptible through *scope* for as long as the block runs."""
+        """Be interruptible through *scope* for as long as the block runs; it is `PART` there."""
         self._life = scope
+        token = PART.set(self)
         try:
             yield
         finally:
+            PART.reset(token)
             self._life = None
 
     def enter(self, state: State) -> None:
@@ -107,3 +110,7 @@ class Node:
             "doing": self.doing,
             "children": [node.snapshot() for node in list(self.children.values())],
         }
+
+
+#: The innermost supervised part that a task belongs to; inherited from the task that started it.
+PART: Final[ContextVar[Node | None]] = ContextVar("PART", default=None)

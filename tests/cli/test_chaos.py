@@ -51,6 +51,14 @@ def test_an_interruptible_worker_wants_the_same_configuration(cli: Cli) -> None:
     assert "POOL_ADDRESS" in result.output
 
 
+@pytest.mark.parametrize("cut", ["part", "part@soon", "leg@7"])
+def test_a_cut_that_is_none_is_refused(cut: str, cli: Cli) -> None:
+    result = cli("interruptible", "--cut", cut)
+
+    assert result.exit_code == 2
+    assert "a cut is one of part, root, crash" in " ".join(result.output.split())
+
+
 @pytest.mark.slow
 @pytest.mark.docker
 @pytest.mark.node

@@ -40,6 +40,12 @@ async def until(probe: Callable[[], Awaitable[bool]], *, limit: float = 15.0) ->
             await trio.sleep(_LOOK_EVERY)
 
 
+def read_events(log: Path) -> list[dict[str, Any]]:
+    """The events in *log*; what a crash cut off is none."""
+    lines = log.read_text(errors="replace").splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
+
+
 @frozen
 class Place:
     """Where a worker is at home: started here again, it is the same worker."""
@@ -53,6 +59,20 @@ class Place:
     def tasks(self) -> Path:
         """The folders of its tasks."""
         return self.folder / "tasks" / self.name
+
+    def task_folders(self) -> set[str]:
+        """Names of the task folders that are there now."""
+        return {path.name for path in self.tasks.iterdir()} if self.tasks.is_dir() else set()
+
+    def containers(self, engine_url: str, task_id: str = "") -> list[str]:
+        """Names of the containers on the engine, running or not, of one task or of all."""
+        client = docker.DockerClient(base_url=engine_url, timeout=20)
+        try:
+            name = f"^/{self.name}-{task_id}"
+            found = client.api.containers(all=True, filters={"name": name})
+        finally:
+            client.close()
+        return [name.lstrip("/") for one in found for name in one["Names"]]
 
 
 @define(eq=False)
@@ -77,8 +97,7 @@ class Hired:
 
     def events(self) -> list[dict[str, Any]]:
         """The events it has logged so far."""
-        lines = self.log.read_text(errors="replace").splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return read_events(self.log)
 
     def story(self, lines: int, task_id: str | None = None) -> str:
         """Its last events for people; with *task_id* without those of other tasks."""
@@ -103,18 +122,11 @@ class Hired:
 
     def task_folders(self) -> set[str]:
         """Names of the task folders it keeps now."""
-        tasks = self.place.tasks
-        return {path.name for path in tasks.iterdir()} if tasks.is_dir() else set()
+        return self.place.task_folders()
 
     def containers(self, task_id: str = "") -> list[str]:
         """Names of its containers on the engine, running or not, of one task or of all."""
-        client = docker.DockerClient(base_url=self.engine_url, timeout=20)
-        try:
-            name = f"^/{self.place.name}-{task_id}"
-            found = client.api.containers(all=True, filters={"name": name})
-        finally:
-            client.close()
-        return [name.lstrip("/") for one in found for name in one["Names"]]
+        return self.place.containers(self.engine_url, task_id)
 
     async def tidy(self, *task_ids: str) -> None:
         """Wait until nothing is left of these tasks (none given: of all) on disk and engine."""

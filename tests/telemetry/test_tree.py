@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from iexec_worker.telemetry.tree import Node, State
+import trio
+
+from iexec_worker.supervise import Policy, Restart, supervise
+from iexec_worker.telemetry.tree import PART, Node, State
 
 
 def test_the_tree_is_plain_data() -> None:
@@ -25,3 +28,21 @@ def test_a_successor_of_the_same_name_is_not_removed() -> None:
     with root.child("link") as second:
         first.__exit__(None, None, None)
         assert root.children["link"] is second
+
+
+async def test_a_task_knows_the_part_it_belongs_to() -> None:
+    seen: list[Node | None] = []
+
+    async def look(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        seen.append(PART.get())
+
+    async def service(*, task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look)
+            nursery.start_soon(supervise, look, inner, once)
+
+    outer, inner = Node("outer"), Node("inner")
+    once = Policy(Restart.TRANSIENT)
+    await supervise(service, outer, once)
+
+    assert (set(seen), PART.get()) == ({outer, inner}, None)
