@@ -21,6 +21,8 @@ from iexec_worker.app.watches import EngineWatch
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.errors import Fatal
 from iexec_worker.membership.ending import Ending
+from iexec_worker.membership.parking import announce_unmet
+from iexec_worker.replicates.journal import Journal
 from iexec_worker.replicates.slots import Slots
 from iexec_worker.server import serve
 from iexec_worker.server.app import make_app
@@ -166,6 +168,8 @@ class Root:
     async def _leave(self, joining: Joining, tree: trio.CancelScope) -> None:
         """End at once when there is no work at hand; a membership that has some ends itself."""
         await self.ending.draining.wait()
+        if not joining.holding:
+            await announce_unmet(Journal(self.config.worker.tasks_dir))
         if not joining.holding:
             tree.cancel()
 

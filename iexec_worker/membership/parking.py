@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -17,13 +18,17 @@ from iexec_worker.wire import Status
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from iexec_worker.replicates.journal import Journal
     from iexec_worker.stages.conditions import Conditions, Standing
-    from iexec_worker.stages.task import Task
+    from iexec_worker.stages.task import Record, Task
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: Seconds that the chain has to say how a task stands: a stop must not wait for a node.
 PATIENCE: Final = 1.5
+
+_GOES_ON: Final = "parked: it goes on when the worker starts again"
+_UNKNOWN: Final = "its deadline, which is not known yet"
 
 
 @frozen
@@ -39,9 +44,9 @@ class Parking:
                 nursery.start_soon(self._announce, task)
 
     async def _announce(self, task: Task) -> None:
-        if not _at_stake(task):
+        if not _at_stake(task.record):
             log.warning(
-                "parked: it goes on when the worker starts again",
+                _GOES_ON,
                 task=task.id,
                 was=task.node.doing,
                 before=self._limit(task),
@@ -72,29 +77,54 @@ class Parking:
                 next_step=f"start the worker again before {moment}",
             )
             return
-        log.error(
-            "parked with a contribution that is not revealed: the pool may ask for it at any time",
-            task=task.id,
-            final_deadline=self._limit(task),
-            next_step="start the worker again soon: a reveal has only minutes",
-        )
+        _warn_of_contribution(task.id, self._limit(task))
 
     def _limit(self, task: Task) -> str:
         """Say until when the task can go on."""
         if not task.known:
-            return "its deadline, which is not known yet"
+            return _UNKNOWN
         if Status.CONTRIBUTED in task.record.told:
             return self._moment(task.description.final_deadline)
         return self._moment(task.description.contribution_deadline)
 
     def _moment(self, when: float) -> str:
-        """Say *when* as time of day, and how far ahead that is."""
-        clock = datetime.fromtimestamp(when, UTC).astimezone()
-        return f"{clock:%Y-%m-%d %H:%M:%S %Z}, in {when - self.conditions.now():.0f} s"
+        return _moment(when, self.conditions.now())
 
 
-def _at_stake(task: Task) -> bool:
+async def announce_unmet(journal: Journal) -> None:
+    """Say the same of the tasks in *journal* when no membership has taken them up in this life."""
+    try:
+        records, lost = await journal.load()
+    except OSError as error:
+        log.warning("the tasks of an earlier life cannot be read", reason=str(error))
+        return
+    for record in records:
+        limit, task_id = record.final_deadline, record.authorization.chain_task_id
+        before = _moment(limit, time.time()) if limit else _UNKNOWN
+        if _at_stake(record):
+            _warn_of_contribution(task_id, before)
+        else:
+            log.warning(_GOES_ON, task=task_id, was="not taken up in this life", before=before)
+    for task_id in lost:
+        log.warning(_GOES_ON, task=task_id, was="its journal is lost", before=_UNKNOWN)
+
+
+def _warn_of_contribution(task_id: str, limit: str) -> None:
+    log.error(
+        "parked with a contribution that is not revealed: the pool may ask for it at any time",
+        task=task_id,
+        final_deadline=limit,
+        next_step="start the worker again soon: a reveal has only minutes",
+    )
+
+
+def _moment(when: float, now: float) -> str:
+    """Say *when* as time of day, and how far ahead of *now* that is."""
+    clock = datetime.fromtimestamp(when, UTC).astimezone()
+    return f"{clock:%Y-%m-%d %H:%M:%S %Z}, in {when - now:.0f} s"
+
+
+def _at_stake(record: Record) -> bool:
     """True iff a contribution of ours may be on-chain and its reveal is not known to be."""
-    record = task.record
     sent = "contribute" in record.transactions or Status.CONTRIBUTED in record.told
     return sent and Status.REVEALED not in record.told

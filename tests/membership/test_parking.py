@@ -11,8 +11,9 @@ from attrs import define
 
 from iexec_worker.errors import Unavailable
 from iexec_worker.membership.ending import Ending
-from iexec_worker.membership.parking import PATIENCE, Parking
+from iexec_worker.membership.parking import PATIENCE, Parking, announce_unmet
 from iexec_worker.model import ZERO_ADDRESS, Account, Contribution, ContributionStatus, TaskStatus
+from iexec_worker.replicates.journal import Journal
 from iexec_worker.stages.conditions import Standing
 from iexec_worker.stages.task import Folder, Record, Task
 from iexec_worker.telemetry.tree import Node
@@ -123,6 +124,38 @@ async def test_what_cannot_be_revealed_any_more_alarms_nobody(
     await parked(tmp_path, TO_CONTRIBUTED, FakeChain(lost))
     await parked(tmp_path, TO_COMPLETED[:12], FakeChain())
     assert [said["log_level"] for said in log_events] == ["warning", "warning"]
+
+
+@pytest.mark.logs_errors
+async def test_tasks_that_nobody_took_up_are_spoken_of_as_well(
+    tmp_path: Path, log_events: Log
+) -> None:
+    journal = Journal(tmp_path)
+    standing = Record(authorization("0x" + 64 * "1"), told=list(TO_CONTRIBUTED))
+    begun = Record(authorization("0x" + 64 * "2"))
+    for record in (standing, begun):
+        await journal.save(record)
+    journal.folder("0x" + 64 * "3").root.mkdir()
+
+    await announce_unmet(journal)
+
+    assert [(said["task"][-1], said["log_level"]) for said in log_events] == [
+        ("1", "error"),
+        ("2", "warning"),
+        ("3", "warning"),
+    ]
+    assert {said["event"].partition(" ")[0].rstrip(":") for said in log_events} == {"parked"}
+
+
+async def test_tasks_that_cannot_be_listed_do_not_keep_a_worker_from_ending(
+    tmp_path: Path, log_events: Log
+) -> None:
+    (tmp_path / "tasks").write_text("no folder")
+
+    await announce_unmet(Journal(tmp_path / "tasks"))
+
+    (said,) = log_events
+    assert said["event"] == "the tasks of an earlier life cannot be read"
 
 
 async def test_a_drain_has_its_time_and_leaves_containers_running_after_it(
