@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,20 @@ async def wanted(replicates: Replicates, action: Action, block: int = 0) -> None
     """Say what the pool answers to the question after a reconnect."""
     wish = Notification(TASK, action, (), block, authorization=samples.authorization())
     await replicates.recover((wish,))
+
+
+async def test_a_journal_from_before_transactions_were_kept_is_read(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    record = Record(samples.authorization(), told=[Status.CONTRIBUTED], transactions={"a": "0x1"})
+    await journal.save(record)
+    path = journal.folder(TASK).journal
+    document = json.loads(path.read_text())
+    # All that the first journals had; what came later must not be missed.
+    for later in ("held", "final_deadline", "lost", "recomputing", "signed"):
+        document["record"].pop(later, None)
+    path.write_text(json.dumps(document))
+
+    assert await journal.load() == ([record], [])
 
 
 def truncated(path: Path) -> None:
