@@ -138,7 +138,13 @@ class Attendance:
         return run
 
     async def _recover(self) -> None:
-        """Ask what nobody repeats: which of our tasks the pool waits for."""
+        """
+        Ask what nobody repeats: which of our tasks the pool waits for.
+
+        What was held back is told beside this, each task's in its order, and RESULT_UPLOADED even
+        before: a pool that is asked while it lacks that one finalises the task without its link.
+        All others it takes before or after the question: that is only asked what it does not know.
+        """
         await self.replicates.uploaded()
         block = await self.member.around.blocks.current()
         await self.replicates.recover(await self.member.session.interrupted(block.number))
