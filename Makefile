@@ -38,7 +38,7 @@ check:
 chaos:
 	@scripts/setup demo
 	$(BIN)/pytest tests/chaos --chaos-share 1
-	$(BIN)/pytest tests/integration/test_cuts.py --chaos-points 200
+	$(BIN)/pytest -o faulthandler_timeout=0 tests/integration/test_cuts.py --chaos-points 200
 	@$(BIN)/iexec-worker chaos --seed 1 --duration PT10M $(ARGS)
 
 fuzz:
