@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
@@ -10,6 +11,8 @@ from iexec_worker.errors import DownloadFailed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+
+_END: Final = re.compile(r"[?#]")
 
 _SHOWN: Final = 100
 """Characters of an address that an error repeats: its owner chose how many it has."""
@@ -29,7 +32,8 @@ def gateway_urls(uri: str, gateways: Sequence[str]) -> tuple[str, ...]:
     if not gateways:
         raise DownloadFailed(f"{uri[:_SHOWN]!r} is on IPFS and no gateway is set")
     _, _, path = uri.lstrip("/").partition("/")
-    segments = unquote(path).replace("\\", "/").split("/")
+    # A query or fragment ends the last segment.
+    segments = unquote(_END.split(path)[0]).replace("\\", "/").split("/")
     # Space around them is stripped where the URL is read.
     if not segments[0].strip() or any(segment.strip() in ("..", ".") for segment in segments):
         raise DownloadFailed(f"{uri[:_SHOWN]!r} is no path of IPFS")

@@ -19,6 +19,9 @@ DEFAULT_SECONDS: Final = 60
 SLOWEST: Final = 10
 MEMORY: Final = 2048
 
+#: Packages whose branches guide the fuzzer: ours, and the readers that ours are made of.
+_OF_INTEREST: Final = ["iexec_worker", "cattrs", "eth_abi", "httpx", "isodate", "stompman"]
+
 sys.path.insert(0, str(ROOT))
 
 
@@ -26,7 +29,7 @@ def fuzz(name: str, options: list[str]) -> None:
     """Fuzz one target in this process; never returns."""
     import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore]  # in a group of its own
 
-    with atheris.instrument_imports(include=["iexec_worker", "stompman", "isodate"]):
+    with atheris.instrument_imports(include=_OF_INTEREST):
         from tests.fuzz.targets import TARGETS, quiet
     quiet()
     target = TARGETS[name]
@@ -37,13 +40,17 @@ def fuzz(name: str, options: list[str]) -> None:
 
 def run(name: str, seconds: int, more: list[str]) -> int:
     """Fuzz one target in a process of its own: the fuzzer ends the one that it runs in."""
+    from tests.fuzz.words import dictionary
+
     grown = GROWN / name
     grown.mkdir(parents=True, exist_ok=True)
-    kept = CORPUS / name
+    kept, words = CORPUS / name, GROWN / f"{name}.words"
+    words.write_text(dictionary())
     options = [
         str(grown),
         *([str(kept)] if kept.is_dir() else []),
         f"-max_total_time={seconds}",
+        f"-dict={words}",
         f"-timeout={SLOWEST}",
         f"-rss_limit_mb={MEMORY}",
         f"-artifact_prefix={grown}/",

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 _GATEWAY: Final = "https://gateway.test"
 
+#: Folders are made and removed there fifty times as fast as on some disks.
+_MEMORY: Final = Path("/dev/shm")
+
 #: Characters of a JSON text, or of a name, may be halves of one: all of them must be taken.
 _ANY_TEXT: Final = ("utf-8", "surrogatepass")
 
@@ -184,7 +187,8 @@ def duration(data: bytes) -> None:
 
 def journal(data: bytes) -> None:
     """The journal of a replicate, half written or by somebody else: set aside, never an error."""
-    with TemporaryDirectory(prefix="iexec-worker-fuzz-") as base:
+    memory = _MEMORY if _MEMORY.is_dir() else None
+    with TemporaryDirectory(prefix="iexec-worker-fuzz-", dir=memory) as base:
         root = Path(base) / TASK
         root.mkdir()
         Folder(root).journal.write_bytes(data)

@@ -115,6 +115,9 @@ async def test_a_refusal_is_not_repeated(files: InputFiles, origin: Origin, tmp_
         "/p2p/..\\x",
         "/ipfs/.. ",
         "/ipfs/\t",
+        "/ipfs/..?x",
+        "/ipfs/.#x",
+        "/ipfs/Qm/%2e%2e?/x",
     ],
 )
 def test_a_multiaddress_stays_in_ipfs(uri: str) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.__main__ import CORPUS
 from tests.fuzz.targets import TARGETS
+from tests.fuzz.words import NAMES, WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,35 +32,20 @@ LARGE: Final = 300_000
 SECONDS: Final = 1.5
 MEMORY: Final = 100 * LARGE
 
-_NAMES: Final = (
-    *("iexec_args", "iexec_input_files", "iexec_result_encryption", "iexec_secrets", "bulk_cid"),
-    *("iexec_result_storage_provider", "iexec_result_storage_proxy"),
-    *("deterministic-output-path", "callback-data", "result-digest"),
-    *("chainTaskId", "taskNotificationType", "taskNotificationExtra", "workersAddress"),
-    *("blockNumber", "workerpoolAuthorization", "signature", "value", "taskAbortCause", "smsUrl"),
-    *("workerWallet", "enclaveChallenge", "askForReplicatePeriod", "workerPoolAddress"),
-    *("chainId", "blockTime", "iexecHubContractAddress", "chainNodeUrl"),
-    *("id", "result", "error", "code", "message", "data", "version", "record", "authorization"),
-)
-_WORDS: Final = (
-    *("0x" + 64 * "a", "0x" + 40 * "1", "0x", "PLEASE_START", "PLEASE_ABORT", "PT5S", "P1D"),
-    *("/iexec_out", "http://a.test", "app:1", "true", "ipfs", "\ud800", "\x1b[31m\n"),
-)
-
 _SCALARS: Final = (
     st.none()
     | st.booleans()
     | st.integers()
     | st.sampled_from([10**400, 2**63, -1])
     | st.floats()
-    | st.sampled_from(_WORDS)
+    | st.sampled_from(WORDS)
     | st.text(st.characters(), max_size=20)
 )
 _JSON: Final = st.recursive(
     _SCALARS,
     lambda inner: (
         st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from(_NAMES) | st.text(max_size=5), inner, max_size=8)
+        | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), inner, max_size=8)
     ),
     max_leaves=20,
 )
