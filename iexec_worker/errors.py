@@ -14,6 +14,7 @@ Every exception of the worker, named after the reaction it deserves.
     │   ├── DownloadFailed    … a dataset or an input file cannot be had
     │   ├── BadChecksum       … or the dataset is not what the chain says
     │   └── Reverted          … the contract; carries the decoded reason
+    ├── Declined              this machine does not do it, another one may: no error result
     ├── SessionLost           the session with the pool is over: make it again
     └── StageFailed           a stage ends this task; carries the cause for the pool
 """
@@ -82,6 +83,10 @@ class BadChecksum(Rejected):
 
 class Reverted(Rejected):
     """Raised when a contract refuses a call; the text holds the decoded reason."""
+
+
+class Declined(WorkerError):
+    """Raised for work that this machine cannot or, by its operator's limits, may not do."""
 
 
 class SessionLost(WorkerError):

@@ -15,8 +15,12 @@ from iexec_worker.chain.gas import GasRules
 from iexec_worker.chain.hub import Hub
 from iexec_worker.chain.provider import NodeProvider
 from iexec_worker.chain.transactions import Transactions
+from iexec_worker.engine.cache import ImageCache
 from iexec_worker.engine.containers import Containers
 from iexec_worker.engine.images import Images
+from iexec_worker.engine.inventory import Inventory
+from iexec_worker.engine.registries import Registries
+from iexec_worker.engine.survey import Survey
 from iexec_worker.inputs import download
 from iexec_worker.inputs.download import Downloader
 from iexec_worker.inputs.files import InputFiles
@@ -44,6 +48,7 @@ from iexec_worker.stages.discard import Discard
 from iexec_worker.stages.download_app import DownloadApp
 from iexec_worker.stages.download_data import DownloadData
 from iexec_worker.stages.fallback import Fallback
+from iexec_worker.stages.policy import Policy
 from iexec_worker.stages.post_compute import PostCompute
 from iexec_worker.stages.reveal import Reveal
 from iexec_worker.stages.sending import Sending
@@ -147,7 +152,10 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
     sending = Sending(chain.transactions, chain.blocks)
     results = config.results
     post_compute = PostCompute(Limits(results.max_entries, results.max_bytes, results.max_depth))
-    stages = _stages(own, terms, chain, conditions, sending, post_compute=post_compute)
+    images = _images(own)
+    stages = _stages(
+        own, terms, chain, conditions, sending, cache=images, post_compute=post_compute
+    )
     journal = Journal(config.worker.tasks_dir)
     containers = Containers(own.clients.engine)
     return Member(
@@ -179,9 +187,33 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
             partial(_trouble_here, own, journal),
         ),
         leftovers=Leftovers(config.worker.tasks_dir, containers, address),
+        images=images,
         lost_after=config.scheduler.lost_after,
         ending=own.ending,
         observe_ping=own.metrics.ping_duration.observe,
+    )
+
+
+def _images(own: Identity) -> ImageCache:
+    """The images of apps, looked at before they are pulled and removed when there are many."""
+    docker, rules, clients = own.config.docker, own.config.images, own.clients
+    named = {*(login.address for login in docker.registries)}
+    named |= {place.partition("/")[0] for place in rules.registries}
+
+    def client_for(registry: str) -> httpx.AsyncClient:
+        # A registry that the operator names may be on a private network.
+        return clients.pool if registry in named else clients.strangers
+
+    survey = Survey(clients.engine, Registries(client_for), rules.max_bytes)
+    worker = own.config.worker
+    return ImageCache(
+        Images(clients.engine, docker.registries, docker.pull_stall, survey),
+        Inventory(worker.base_dir / f"{worker.name}.images.json"),
+        rules.cache_high,
+        rules.cache_low,
+        own.config.tee.scontain_registry.lower(),
+        own.disk.look,
+        time.time,
     )
 
 
@@ -192,14 +224,18 @@ def _stages(
     conditions: Conditions,
     sending: Sending,
     *,
+    cache: ImageCache,
     post_compute: PostCompute,
 ) -> Mapping[Action, Stage]:
     """Give every stage of a standard task its clients, once."""
     config, clients, address = own.config, own.clients, own.wallet.address
-    images = Images(clients.engine, config.docker.registries, config.docker.pull_stall)
+    images = cache.images
     containers = Containers(clients.engine)
     fallback = Fallback(post_compute, terms.version)
     downloader = Downloader(clients.strangers, download.Limits(config.inputs.max_bytes))
+
+    allowed = config.images
+    policy = Policy(allowed.registries, allowed.apps, allowed.requesters)
 
     def proxy_at(url: str) -> ResultProxy:
         # The pool's own proxy may be on a private network; one a requester names may not.
@@ -207,10 +243,10 @@ def _stages(
         return ResultProxy(clients.pool if trusted else clients.strangers, url)
 
     return {
-        Action.PLEASE_START: Start(conditions),
+        Action.PLEASE_START: Start(conditions, policy),
         Action.PLEASE_DOWNLOAD_APP: DownloadApp(
             conditions,
-            images,
+            cache,
             fallback,
             config.docker.pull_min,
             config.docker.pull_max,

@@ -110,6 +110,7 @@ def _config(
             **{**docker, "pull_min": min(docker["pull_min"], docker["pull_max"])},
             registries=tuple(_registries(logins)),
         ),
+        images=_images(**groups["images"]),
         inputs=s.Inputs(
             ipfs_gateways=inputs["ipfs_gateways"],
             allow_private=inputs["allow_private"] or (),
@@ -133,6 +134,17 @@ def _scheduler(
     *, protocol: str, host: str, port: int, url: str | None, pool_address: str, lost_after: int
 ) -> s.Scheduler:
     return s.Scheduler(url or f"{protocol}://{host}:{port}", pool_address, lost_after)
+
+
+def _images(
+    *, max_bytes: int, cache_high: int, cache_low: int, **allowed: tuple[str, ...] | None
+) -> s.ImageRules:
+    return s.ImageRules(
+        max_bytes=max_bytes * _GB,
+        cache_high=cache_high * _GB,
+        cache_low=min(cache_low, cache_high) * _GB,
+        **{name: listed or () for name, listed in allowed.items()},
+    )
 
 
 def _registries(logins: Mapping[int, Mapping[str, Any]]) -> Iterator[s.RegistryCredentials]:
@@ -192,3 +204,5 @@ def _notes(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]
         yield "worker.cpu_count", "told to the pool; a worker with GPU computes one task at a time"
     if groups["docker"]["pull_min"] > groups["docker"]["pull_max"]:
         yield "docker.pull_min", "above the maximum: the maximum is used"
+    if groups["images"]["cache_low"] > groups["images"]["cache_high"]:
+        yield "images.cache_low", "above the high mark: the high mark is used"

@@ -50,6 +50,7 @@ _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}", re.IGNORECASE | re.ASCII)
 _HOST = re.compile(r"\[?[a-z0-9_.:%-]+\]?", re.IGNORECASE | re.ASCII)
 _DOMAIN = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE | re.ASCII)
+_REGISTRY = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._-]+)*", re.ASCII)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 # What fits 64 bits everywhere it is passed on to (deque lengths, JSON, engine fields).
@@ -186,6 +187,12 @@ def _exactly(text: str) -> str:
     return _bypass(text)
 
 
+def _registry(text: str) -> str:
+    prefix = text.lower().rstrip("/")
+    _require(good=_REGISTRY.fullmatch(prefix))
+    return prefix
+
+
 def _text(text: str) -> str:
     # Bytes of the environment that are not UTF-8 arrive as surrogates, and fail where it is sent.
     text.encode()
@@ -235,5 +242,13 @@ HOSTS: Final = Parser(
 EXACT_HOSTS: Final = Parser(
     "host names, addresses (each may have :port) and networks like 10.0.0.0/8, comma-separated",
     lambda text: _listed(text, _exactly),
+)
+ADDRESSES: Final = Parser(
+    "on-chain addresses (0x and 40 hex digits), comma-separated",
+    lambda text: _listed(text, _address),
+)
+REGISTRIES: Final = Parser(
+    "registries like docker.io, registry.example:5000 or docker.io/name, comma-separated",
+    lambda text: _listed(text, _registry),
 )
 SCONE_LEVEL: Final = Parser("a number from 0 to 7 or a word like debug", _scone_level)

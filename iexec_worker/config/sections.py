@@ -94,6 +94,22 @@ class Docker:
 
 
 @frozen
+class ImageRules:
+    """
+    Which apps are taken, how large an image may be, and when images are removed (bytes).
+
+    An empty list allows all: *registries* `host` or `host/path`, *apps* and *requesters* addresses.
+    """
+
+    max_bytes: int
+    cache_high: int
+    cache_low: int
+    registries: tuple[str, ...]
+    apps: tuple[str, ...]
+    requesters: tuple[str, ...]
+
+
+@frozen
 class Inputs:
     """Where datasets and input files may come from; *max_bytes* are for those of one task."""
 
@@ -164,6 +180,7 @@ class Config:
     chain: Chain
     wallet: WalletFile
     docker: Docker
+    images: ImageRules
     inputs: Inputs
     results: Results
     tee: Tee

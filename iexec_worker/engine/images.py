@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from iexec_worker.config import RegistryCredentials
     from iexec_worker.engine.client import Engine
+    from iexec_worker.engine.survey import Survey
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -47,6 +48,15 @@ def pull_limit(time_reference: float, minimum: float, maximum: float) -> float:
     return max(minimum, min(maximum, minutes * MINUTE))
 
 
+@frozen
+class Found:
+    """An image that the engine has: *size* in bytes on its disk, *tags* as `name:tag`."""
+
+    id: str
+    size: int
+    tags: tuple[str, ...]
+
+
 def _unseen(progress: PullProgress) -> None:
     """Nobody watches."""
 
@@ -57,15 +67,21 @@ class Images:
     The images of *engine*.
 
     *registries*: log-ins by exact host and port. *stall*: seconds without progress after which a
-    pull is given up.
+    pull is given up. *survey* looks at images before they are pulled, None: nobody does.
     """
 
     engine: Engine
     registries: Sequence[RegistryCredentials]
     stall: float
+    survey: Survey | None = None
 
     async def find(self, image: str) -> str | None:
         """Return the id of *image* if the engine has it."""
+        found = await self.inspect(image)
+        return found.id if found else None
+
+    async def inspect(self, image: str) -> Found | None:
+        """Return what the engine knows of *image* if it has it."""
         return await self.engine.call(lambda api: _find(api, str(parse_reference(image))))
 
     async def pull(
@@ -74,18 +90,33 @@ class Images:
         """
         Get *image* within *limit* seconds, log-in included, telling *progress* on the way.
 
-        Raises `Rejected` for a name without a tag and `PullFailed` when the registry refuses, the
-        limit passes or nothing moves any more. The engine has stopped pulling when this returns,
-        however it does; another pull of the same image goes on.
+        Raises `Rejected` for a name without a tag, `PullFailed` when the registry refuses, the
+        limit passes or nothing moves any more, and `Declined` for an image that is too large or of
+        another platform; one that shows it only when it is here stays here. The engine has stopped
+        pulling when this returns, however it does; another pull of the same image goes on.
         """
         reference = parse_reference(image)
         with trio.move_on_after(limit) as scope:
             login = await self._login(reference)
+            await self._look(reference, login)
             await self._receive(reference, login, progress)
         if scope.cancelled_caught:
             raise PullFailed(f"image {reference}: not here after its limit of {limit:g} s")
-        if await self.find(image) is None:
+        found = await self.inspect(image)
+        if found is None:
             raise PullFailed(f"image {reference}: the engine ended the pull without it")
+        if self.survey is not None:
+            self.survey.check_unpacked(reference, found.size)
+
+    async def _look(self, reference: Reference, login: dict[str, Any]) -> None:
+        if self.survey is not None:
+            # Only a log-in that the registry took is used here, too.
+            used = self._credentials(reference) if login else None
+            with trio.move_on_after(self.stall):
+                await self.survey.look(reference, used, login)
+
+    def _credentials(self, reference: Reference) -> RegistryCredentials | None:
+        return next((r for r in self.registries if r.address == reference.registry), None)
 
     async def _receive(
         self, reference: Reference, login: dict[str, Any], progress: Callable[[PullProgress], None]
@@ -94,6 +125,8 @@ class Images:
         with trio.move_on_after(self.stall) as scope:
 
             def hear(message: dict[str, Any]) -> None:
+                if self.survey is not None:
+                    self.survey.check_packed(reference, layers.progress.total)
                 if layers.hear(message):
                     scope.deadline = trio.current_time() + self.stall
                     progress(layers.progress)
@@ -106,7 +139,7 @@ class Images:
 
     async def _login(self, reference: Reference) -> dict[str, Any]:
         """Return what to pull with: credentials that the registry took, else none."""
-        found = next((r for r in self.registries if r.address == reference.registry), None)
+        found = self._credentials(reference)
         if found is None:
             return _ANONYMOUS
         server = _HUB_LOGIN if found.address == DEFAULT_REGISTRY else found.address
@@ -127,11 +160,12 @@ class Images:
         return login
 
 
-def _find(api: APIClient, image: str) -> str | None:
+def _find(api: APIClient, image: str) -> Found | None:
     try:
-        return str(api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]  # the stubs'
+        found = api.inspect_image(image)  # type: ignore[no-untyped-call]  # the stubs'
     except NotFound:
         return None
+    return Found(found["Id"], found["Size"], tuple(found["RepoTags"] or ()))
 
 
 def _pull(

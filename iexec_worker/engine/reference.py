@@ -35,6 +35,17 @@ class Reference:
         """What the engine is asked for: the digest, else the tag."""
         return self.digest or self.tag
 
+    @property
+    def path(self) -> str:
+        """The repository below its registry, as the registry knows it."""
+        _, repository = _registry(self.name)
+        official = self.registry == DEFAULT_REGISTRY and "/" not in repository
+        return f"library/{repository}" if official else repository
+
+    def is_in(self, place: str) -> bool:
+        """True iff *place*, a registry or a `registry/path` in lower case, holds it."""
+        return f"{self.registry.lower()}/{self.path}/".startswith(f"{place}/")
+
     def __str__(self) -> str:
         return f"{self.name}@{self.digest}" if self.digest else f"{self.name}:{self.tag}"
 

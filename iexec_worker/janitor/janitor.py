@@ -9,10 +9,11 @@ from attrs import frozen
 from iexec_worker.supervise import every
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     import trio
 
+    from iexec_worker.engine.cache import ImageCache
     from iexec_worker.janitor.leftovers import Leftovers
     from iexec_worker.telemetry.tree import Node
 
@@ -23,13 +24,17 @@ PERIOD: Final = 300.0
 @frozen
 class Janitor:
     """
-    Removes *leftovers* of tasks that do not live, every `PERIOD`.
+    Removes *leftovers* of tasks that do not live, and *images* for which the room is missing.
+
+    Looks every `PERIOD`. *needed* are the images of tasks that live; None: not known yet.
 
     Not before *recovered*: a pool that still wants a task may have it rebuilt from its folder.
     """
 
     leftovers: Leftovers
+    images: ImageCache
     lives: Callable[[str], bool]
+    needed: Callable[[], Collection[str] | None]
     recovered: trio.Event
     node: Node
 
@@ -42,5 +47,8 @@ class Janitor:
             self.node.doing = "looking for what no task of ours knows"
             folders = await self.leftovers.remove_folders(self.lives)
             containers = await self.leftovers.remove_containers(self.lives)
-            self.node.doing = f"removed {folders} folders and {containers} containers, last time"
+            images = await self.images.tidy(self.needed)
+            self.node.doing = (
+                f"removed {folders} folders, {containers} containers and {images} images, last time"
+            )
         raise AssertionError("every() never ends")

@@ -9,6 +9,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from iexec_worker.engine.cache import ImageCache
     from iexec_worker.janitor.leftovers import Leftovers
     from iexec_worker.membership.ending import Ending
     from iexec_worker.membership.join import Terms
@@ -35,6 +36,7 @@ class Member:
     around: Surroundings
     obstacles: Obstacles
     leftovers: Leftovers
+    images: ImageCache
     lost_after: int
     ending: Ending
     observe_ping: Callable[[float], None]

@@ -45,7 +45,14 @@ async def run(
             async with trio.open_nursery() as nursery:
                 group = Replicates(member.around, nursery, replicates)
                 await group.resume()
-                tidy = Janitor(member.leftovers, group.lives, group.recovered, janitor)
+                tidy = Janitor(
+                    member.leftovers,
+                    member.images,
+                    group.lives,
+                    group.images,
+                    group.recovered,
+                    janitor,
+                )
                 services.start_soon(supervise, tidy.run, janitor, FOREVER)
                 attendance = Attendance(member, group, session)
                 seat(attendance)

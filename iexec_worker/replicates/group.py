@@ -64,6 +64,12 @@ class Replicates:
         """True iff a replicate of this task is alive."""
         return task_id in self._live
 
+    def images(self) -> tuple[str, ...] | None:
+        """Names of the images of all tasks that are alive; None while one was not described."""
+        if not all(task.known for task in self.tasks):
+            return None
+        return tuple(task.description.app_uri for task in self.tasks)
+
     def close(self) -> None:
         """Begin no more: what is offered from now on is written down for the next life."""
         self._closed = True

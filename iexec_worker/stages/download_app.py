@@ -8,14 +8,14 @@ import structlog
 from attrs import frozen
 
 from iexec_worker.engine.images import pull_limit
-from iexec_worker.errors import PullFailed, Rejected, StageFailed
+from iexec_worker.errors import Declined, PullFailed, Rejected, StageFailed
 from iexec_worker.stages.task import Details
 from iexec_worker.wire import Cause, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iexec_worker.engine.images import Images
+    from iexec_worker.engine.cache import ImageCache
     from iexec_worker.engine.progress import PullProgress
     from iexec_worker.stages.conditions import Conditions
     from iexec_worker.stages.fallback import Fallback
@@ -33,7 +33,7 @@ class DownloadApp:
     """
 
     conditions: Conditions
-    images: Images
+    images: ImageCache
     fallback: Fallback
     pull_min: float
     pull_max: float
@@ -47,6 +47,9 @@ class DownloadApp:
             cause = Cause.APP_IMAGE_DOWNLOAD_FAILED
             await self.fallback(task, Status.APP_DOWNLOAD_FAILED, cause)
             raise StageFailed(cause, str(error)) from error
+        except Declined as error:
+            # Others may compute it: to contribute an error would be to lose against them.
+            raise StageFailed(Cause.ABORTED_BY_WORKER, str(error)) from error
         return Details()
 
     async def _pull(self, task: Task) -> None:
@@ -66,7 +69,7 @@ class DownloadApp:
 
         try:
             await self.images.pull(app.app_uri, limit=limit, progress=show)
-        except PullFailed as error:
+        except (PullFailed, Declined) as error:
             if await self.images.find(app.app_uri) is None:
                 raise
             log.warning("image not refreshed, the local one is used", reason=str(error))

@@ -12,6 +12,7 @@ from iexec_worker.wire import Cause
 
 if TYPE_CHECKING:
     from iexec_worker.stages.conditions import Conditions
+    from iexec_worker.stages.policy import Policy
     from iexec_worker.stages.task import Task
 
 
@@ -20,11 +21,14 @@ class Start:
     """Checks the authorization, the chain's conditions and what the deal asks for."""
 
     conditions: Conditions
+    policy: Policy
 
     async def __call__(self, task: Task) -> Details:
         await self.conditions.authorized(task)
         await self.conditions.check(task)
         description = task.description
+        if refusal := self.policy.refusal(description):
+            raise StageFailed(Cause.ABORTED_BY_WORKER, refusal)
         if description.tee_framework is not None:
             raise StageFailed(
                 Cause.TEE_NOT_SUPPORTED, f"{description.tee_framework.name} is not enabled here"

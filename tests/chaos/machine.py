@@ -105,10 +105,16 @@ class Machine:
     def ping(self) -> bool:
         return True
 
-    def inspect_image(self, image: str) -> dict[str, str]:
+    def version(self) -> dict[str, str]:
+        return {"Os": "linux", "Arch": "amd64"}
+
+    def inspect_distribution(self, image: str, **_: object) -> NoReturn:
+        raise docker.errors.NotFound(f"the registry says nothing of {image}")
+
+    def inspect_image(self, image: str) -> dict[str, Any]:
         if image not in self.images:
             raise docker.errors.ImageNotFound(f"no such image: {image}")
-        return {"Id": "sha256:1"}
+        return {"Id": "sha256:1", "Size": 1, "RepoTags": [image]}
 
     def pull(self, name: str, version: str, **_: object) -> Messages:
         if not self.pullable:

@@ -302,3 +302,40 @@ def test_the_wallet_can_be_read_before_a_pool_is_known() -> None:
     wallet = load_wallet({"IEXEC_WORKER_WALLET_PATH": "/w.json"})
 
     assert (str(wallet.path), wallet.password.reveal()) == ("/w.json", "whatever")
+
+
+def test_lists_of_what_is_allowed_are_in_lower_case(joined: dict[str, str]) -> None:
+    images = load(
+        joined
+        | {
+            "IEXEC_WORKER_ALLOWED_REGISTRIES": "Docker.io/Alice/, registry.example:5000",
+            "IEXEC_WORKER_ALLOWED_REQUESTERS": "0x" + "aB" * 20,
+        },
+        cpu_count=2,
+    ).config.images
+
+    assert images.registries == ("docker.io/alice", "registry.example:5000")
+    assert images.requesters == ("0x" + "ab" * 20,)
+    assert images.apps == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("REGISTRIES", "https://docker.io"),
+        ("REGISTRIES", "docker.io//x"),
+        ("APPS", "0x12"),
+        ("REQUESTERS", "*"),
+    ],
+)
+def test_a_list_with_a_mistake_allows_nobody(joined: dict[str, str], name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=f"IEXEC_WORKER_ALLOWED_{name}"):
+        load(joined | {f"IEXEC_WORKER_ALLOWED_{name}": text}, cpu_count=2)
+
+
+def test_a_low_mark_above_the_high_one_is_the_high_one(joined: dict[str, str]) -> None:
+    loaded = load(joined | {"IEXEC_WORKER_IMAGE_CACHE_LOW_GB": "99"}, cpu_count=2)
+
+    assert loaded.config.images.cache_low == loaded.config.images.cache_high == 50 * 1024**3
+    (note,) = (s.note for s in loaded.settings if s.name == "IEXEC_WORKER_IMAGE_CACHE_LOW_GB")
+    assert note == "above the high mark: the high mark is used"

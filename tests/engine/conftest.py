@@ -215,3 +215,10 @@ async def shelf(
             found = Shelf(running, line, repository)
             yield found
             await devpool_images.remove(engine_url, found.image)
+
+
+@pytest.fixture
+async def shelf_registry(tmp_path: Path) -> AsyncIterator[Registry]:
+    """An empty, open registry."""
+    async with registry(tmp_path / "registry") as running:
+        yield running

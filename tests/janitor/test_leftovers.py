@@ -136,13 +136,18 @@ class Counting:
         await trio.lowlevel.checkpoint()
         return 0
 
+    async def tidy(self, needed: object) -> int:
+        await trio.lowlevel.checkpoint()
+        return 0
+
 
 async def test_the_janitor_waits_for_the_pools_word_and_then_comes_every_few_minutes(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:
     counting, recovered = Counting(), trio.Event()
+    images: Any = counting
     leftovers: Any = counting
-    await nursery.start(Janitor(leftovers, nobody, recovered, Node("janitor")).run)
+    await nursery.start(Janitor(leftovers, images, nobody, tuple, recovered, Node("janitor")).run)
     await trio.sleep(1000)
     assert counting.looks == 0
     recovered.set()

@@ -10,6 +10,7 @@ from attrs import define, field
 
 from iexec_worker.errors import (
     BadChecksum,
+    Declined,
     DownloadFailed,
     EngineRefused,
     PullFailed,
@@ -22,6 +23,7 @@ from iexec_worker.model import DealParams
 from iexec_worker.stages.download_app import DownloadApp
 from iexec_worker.stages.download_data import DownloadData
 from iexec_worker.stages.fallback import Fallback
+from iexec_worker.stages.policy import Policy
 from iexec_worker.stages.post_compute import PostCompute
 from iexec_worker.stages.start import Start
 from iexec_worker.wire import Cause
@@ -107,11 +109,11 @@ async def test_a_standard_task_cannot_have_its_result_encrypted(
         await trio.lowlevel.checkpoint()
 
     monkeypatch.setattr(type(conditions), "authorized", authorized)
-    await Start(conditions)(task)
+    await Start(conditions, Policy())(task)
     task.describe_as(description(params=DealParams(result_encryption=True)))
-    assert await cause(Start(conditions), task) is Cause.TASK_DESCRIPTION_INVALID
+    assert await cause(Start(conditions, Policy()), task) is Cause.TASK_DESCRIPTION_INVALID
     task.describe_as(description(tag="0x" + 63 * "0" + "3"))
-    assert await cause(Start(conditions), task) is Cause.TEE_NOT_SUPPORTED
+    assert await cause(Start(conditions, Policy()), task) is Cause.TEE_NOT_SUPPORTED
 
 
 async def test_an_image_that_is_here_though_the_pull_failed_is_success(
@@ -205,3 +207,19 @@ async def test_a_task_without_data_downloads_nothing(conditions: Conditions, tas
     inputs = FakeInputs()
     await download_data(conditions, inputs)(task)
     assert inputs.fetched == []
+
+
+async def test_an_image_that_this_machine_does_not_take_leaves_no_result(
+    conditions: Conditions, task: Task
+) -> None:
+    stage = download_app(conditions, FakeImages(Declined("it is for linux/arm64")))
+    # With any cause but that of a failed download the pool aborts: others may compute it.
+    assert await cause(stage, task) is Cause.ABORTED_BY_WORKER
+    assert task.record.computed is None
+    assert not task.folder.iexec_out.exists()
+
+
+async def test_an_image_that_is_here_is_used_though_its_refresh_was_declined(
+    conditions: Conditions, task: Task
+) -> None:
+    await download_app(conditions, FakeImages(Declined("too large"), local="sha256:1"))(task)
