@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import trio
 from attrs import frozen
-from hypercorn.config import Config, Sockets
-from hypercorn.trio import serve
+from hypercorn.config import Config
 
 from iexec_worker.errors import Fatal
+from iexec_worker.server.connections import Connections
 
 if TYPE_CHECKING:
     from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
@@ -27,8 +27,10 @@ class Limits:
     *keep_alive*: seconds a connection may be idle, and a request's head may take to arrive.
     *send*: seconds a client may leave an answer unread. *grace*: seconds that requests under
     way have when the server stops; the stop takes at most *grace* + *send* and a little.
+    *connections*: of all clients at a time; one more pushes out an old one.
     """
 
+    connections: int = 128
     head_bytes: int = 16 * 1024
     keep_alive: float = 5.0
     send: float = 5.0
@@ -51,32 +53,36 @@ async def run(
     requests under way end within *limits*.grace, and only then ends.
     """
     stopped = trio.Event()
-    with _listen(bind, port, limits) as listener:
-        config = _config(listener, limits)
+    with _listen(bind, port, limits) as sock:
+        connections = Connections(_Whole(app), _config(limits), limits.connections)
         serving = trio.CancelScope(shield=True)
         async with trio.open_nursery() as nursery:
             try:
-                urls = await nursery.start(
-                    partial(_serve, app, config, serving, stopped),
-                )
-                task_status.started(urls[0])
+                listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+                await nursery.start(partial(_serve, connections, listener, serving, stopped))
+                task_status.started(_url(sock))
                 await trio.sleep_forever()
             finally:
-                # Hypercorn keeps to its own grace; the second more is for when it does not.
+                # Connections keep to the grace; the second more is for when one does not.
                 stopped.set()
                 serving.deadline = trio.current_time() + limits.grace + 1
 
 
 async def _serve(
-    app: QuartTrio,
-    config: Config,
+    connections: Connections,
+    listener: trio.SocketListener,
     scope: trio.CancelScope,
     stopped: trio.Event,
     *,
-    task_status: trio.TaskStatus[list[str]],
+    task_status: trio.TaskStatus[None],
 ) -> None:
     with scope:
-        await serve(_Whole(app), config, shutdown_trigger=stopped.wait, task_status=task_status)
+        await connections.serve(listener, stopped, task_status=task_status)
+
+
+def _url(sock: socket.socket) -> str:
+    host, port, *_ = sock.getsockname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 @frozen
@@ -117,24 +123,14 @@ def _listen(bind: str, port: int, limits: Limits) -> socket.socket:
     return listener
 
 
-class _Listening(Config):
-    """A configuration whose socket is already there: its errors have been dealt with."""
-
-    def __init__(self, listener: socket.socket) -> None:
-        self._listener = listener
-
-    def create_sockets(self) -> Sockets:
-        return Sockets([], [self._listener], [])
-
-
-def _config(listener: socket.socket, limits: Limits) -> Config:
-    config = _Listening(listener)
+def _config(limits: Limits) -> Config:
+    config = Config()
     # No access log. Errors go where all of the standard library's logging goes.
     config.errorlog = logging.getLogger("hypercorn.error")
     config.include_server_header = False
     config.h11_max_incomplete_size = limits.head_bytes
     config.keep_alive_timeout = limits.keep_alive
     config.graceful_timeout = limits.grace
-    # The application has nothing to start or stop; these only bound a hang.
-    config.startup_timeout = config.shutdown_timeout = limits.grace
+    # Nobody speaks WebSocket here; what Hypercorn takes before it has said so is bounded.
+    config.websocket_max_message_size = limits.head_bytes
     return config
