@@ -5,6 +5,7 @@
 #   make chaos                a life cut at every step, in memory; real workers cut 200 times; then
 #                             ten minutes of faults in a pool with workers, as root; ARGS="--seed 7"
 #   make fuzz                 readers of outside data, a minute each; ARGS="multiaddress 300" for one
+#   make audit                known vulnerabilities of the dependencies; asks a service in the network
 #   make bench                measurements, as a table
 #   make install              only .venv
 
@@ -16,7 +17,7 @@ BIN := .venv/bin
 ARGS :=
 
 .DEFAULT_GOAL := install
-.PHONY: install demo test check chaos fuzz bench
+.PHONY: install demo test check audit chaos fuzz bench
 
 install:
 	@scripts/setup python
@@ -34,6 +35,13 @@ check:
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive iexec_worker
+
+# Not part of `test`: what is known of the dependencies changes without this repository.
+audit:
+	@scripts/setup python
+	$(BIN)/pip install --quiet --group audit
+	$(BIN)/pip-audit --strict --skip-editable
 
 chaos:
 	@scripts/setup demo

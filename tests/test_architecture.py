@@ -39,6 +39,11 @@ SEPARATE: Final = LAYERS[2]
 BUILT_AT_THE_TOP: Final = {"Engine", "NodeProvider", "SchedulerApi", "ResultProxy", "make_client"}
 TOP: Final = {"app", "devpool", "cli"}
 
+STARTERS: Final = {
+    *(f"subprocess.{name}" for name in ("run", "Popen", "call", "check_call", "check_output")),
+    *("trio.run_process", "trio.lowlevel.open_process", "os.system", "os.popen"),
+}
+
 PROCESS: Final = {"os.environ", "os.environb", "os.getenv", "sys.argv"}
 
 
@@ -157,6 +162,23 @@ def uses_another_loop(module: Module) -> set[str]:
     return {name for name in named(module) if name.partition(".")[0] in {"asyncio", "anyio"}}
 
 
+def hands_on_its_environment(module: Module) -> set[str]:
+    """Our environment has passwords: what is started is given one of its own."""
+    if module.part in {"devpool", "cli"}:
+        return set()
+    calls = [node for node in module.nodes if isinstance(node, ast.Call)]
+    return {ast.unparse(call) for call in calls if starts(call) and not names_env(call)}
+
+
+def starts(call: ast.Call) -> bool:
+    """True iff *call* starts a program, or is a `partial` that will."""
+    return any(ast.unparse(name) in STARTERS for name in (call.func, *call.args[:1]))
+
+
+def names_env(call: ast.Call) -> bool:
+    return any(keyword.arg == "env" for keyword in call.keywords)
+
+
 def imports_relatively(module: Module) -> set[str]:
     nodes = (node for node in module.nodes if isinstance(node, ast.ImportFrom))
     return {ast.unparse(node) for node in nodes if node.level}
@@ -171,6 +193,8 @@ RULES: Final[list[tuple[Callable[[Module], set[str]], str, str]]] = [
     (reads_the_process, "transport", "import os; os.environ['HTTP_PROXY']"),
     (reads_the_process, "transport", "from os import getenv"),
     (builds_clients, "stages.start", "client = transport.make_client(proxies, timeout=5)"),
+    (hands_on_its_environment, "stages.removal", "import subprocess; subprocess.run(['rm'])"),
+    (hands_on_its_environment, "engine.x", "start = partial(trio.run_process, check=False)"),
     (uses_another_loop, "app", "def f():\n    import asyncio"),
     (imports_relatively, "chain.hub", "from .gas import gas_price"),
 ]

@@ -18,7 +18,7 @@ from iexec_worker.app.joining import Joining
 from iexec_worker.app.readiness import Readiness
 from iexec_worker.app.systemd import NO_UNIT, Reports, Unit
 from iexec_worker.app.watches import EngineWatch
-from iexec_worker.chain.wallet import Wallet
+from iexec_worker.chain.wallet import Wallet, exposed
 from iexec_worker.errors import Fatal
 from iexec_worker.membership.ending import Ending
 from iexec_worker.membership.parking import announce_unmet
@@ -70,6 +70,8 @@ async def run(
     wallet = await trio.to_thread.run_sync(
         Wallet.decrypt, config.wallet.path, config.wallet.password
     )
+    if warning := await trio.to_thread.run_sync(exposed, config.wallet.path):
+        log.warning("others may use the wallet", reason=warning)
     log.info("worker starts", version=FULL_VERSION, name=config.worker.name, wallet=wallet.address)
     async with open_clients(config) as clients:
         root = Root(config, wallet, clients, redactor, node, unit)

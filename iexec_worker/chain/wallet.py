@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
@@ -79,6 +80,17 @@ class Wallet:
         fields = {**transaction, "to": hex_bytes(transaction["to"])}
         signed = self._account.sign_transaction(fields)
         return SignedTx.read(bytes(signed.raw_transaction))
+
+
+def exposed(path: Path) -> str:
+    """Say how others on this machine may use the keystore at *path*; empty: they may not."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return ""
+    if not mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return ""
+    return f"wallet {path} is open to other users (mode {stat.S_IMODE(mode):04o}): chmod 600 it"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -16,4 +17,5 @@ def remove(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     except RecursionError:
         # A thousand folders in one another are too deep for Python's removal, not for rm's.
-        subprocess.run(("rm", "-rf", "--", str(folder)), check=False, capture_output=True)  # noqa: S603, S607 - the folder is ours, rm is where PATH says
+        command, clean = ("rm", "-rf", "--", str(folder)), {"PATH": os.defpath}
+        subprocess.run(command, check=False, capture_output=True, env=clean)  # noqa: S603 - the folder is ours

@@ -7,7 +7,7 @@ import pytest
 from eth_account import Account
 from eth_keyfile.keyfile import create_keyfile_json
 
-from iexec_worker.chain.wallet import Wallet
+from iexec_worker.chain.wallet import Wallet, exposed
 from iexec_worker.errors import Fatal
 from iexec_worker.secret import Secret
 
@@ -127,3 +127,18 @@ def test_a_signed_transaction_is_legacy_and_ours() -> None:
 
 def test_a_wallet_shows_no_key() -> None:
     assert KEY.hex() not in repr(Wallet.from_key(KEY.hex()))
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+def test_a_keystore_that_others_may_use_is_told(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "wallet.json"
+    Wallet.create(path, Secret("x"))
+    assert exposed(path) == ""
+    path.chmod(mode)
+    assert exposed(path) == (
+        f"wallet {path} is open to other users (mode {mode:04o}): chmod 600 it"
+    )
+
+
+def test_a_keystore_that_is_not_there_is_open_to_nobody(tmp_path: Path) -> None:
+    assert exposed(tmp_path / "none.json") == ""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from iexec_worker.app.checks.finding import Odd, Wrong
-from iexec_worker.chain.wallet import Wallet
+from iexec_worker.chain.wallet import Wallet, exposed
 from iexec_worker.errors import WorkerError
 
 if TYPE_CHECKING:
@@ -40,9 +40,12 @@ async def engine(facts: Facts) -> str:
 
 
 async def wallet(facts: Facts) -> str:
-    """The keystore opens with the password."""
+    """The keystore opens with the password, and only its owner can read it."""
     file = facts.config.wallet
     facts.wallet = await trio.to_thread.run_sync(Wallet.decrypt, file.path, file.password)
+    if warning := await trio.to_thread.run_sync(exposed, file.path):
+        fact, _, fix = warning.partition(": ")
+        raise Odd(fact, fix)
     return f"{facts.wallet.address} in {file.path}"
 
 

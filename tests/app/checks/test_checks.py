@@ -175,3 +175,13 @@ async def test_a_chain_ahead_of_our_clock_is_told(
 
     assert found["clock"].level is level
     assert found["clock"].fact.startswith("+0 s from the scheduler, -")
+
+
+async def test_a_wallet_that_others_may_read_is_a_warning(applicant: Applicant) -> None:
+    applicant.wallet.path.chmod(0o644)
+    found = await applicant.check()
+
+    assert found["wallet"].level is Level.WARN
+    assert found["wallet"].fix == "chmod 600 it"
+    # What needs it goes on.
+    assert found["login"].level is Level.OK
