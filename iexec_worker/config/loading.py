@@ -20,6 +20,7 @@ _REGISTRY_INDEX = re.compile(
     rf"{REGISTRY_PREFIX}_(?:ADDRESS|USERNAME|PASSWORD)_(0|[1-9][0-9]{{0,5}})(?:_FILE)?"
 )
 
+_MB = 1024**2
 _GB = 1024**3
 
 
@@ -95,6 +96,7 @@ def _config(
     cpu_count: int,
 ) -> s.Config:
     worker, docker, inputs = groups["worker"], groups["docker"], groups["inputs"]
+    sandbox = groups["sandbox"]
     return s.Config(
         worker=s.Worker(
             **{
@@ -111,6 +113,13 @@ def _config(
             registries=tuple(_registries(logins)),
         ),
         images=_images(**groups["images"]),
+        sandbox=s.Sandbox(
+            **{
+                **sandbox,
+                "log_bytes": sandbox["log_bytes"] * _MB,
+                "disk_bytes": sandbox["disk_bytes"] * _GB,
+            }
+        ),
         inputs=s.Inputs(
             ipfs_gateways=inputs["ipfs_gateways"],
             allow_private=inputs["allow_private"] or (),

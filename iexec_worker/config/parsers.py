@@ -51,6 +51,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,127}", re.IGNORECASE | re.ASCII)
 _HOST = re.compile(r"\[?[a-z0-9_.:%-]+\]?", re.IGNORECASE | re.ASCII)
 _DOMAIN = re.compile(r"[a-z0-9_.-]+", re.IGNORECASE | re.ASCII)
 _REGISTRY = re.compile(r"[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._-]+)*", re.ASCII)
+_CAPABILITY = re.compile(r"[A-Z]+(_[A-Z]+)*")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 # What fits 64 bits everywhere it is passed on to (deque lengths, JSON, engine fields).
@@ -193,6 +194,16 @@ def _registry(text: str) -> str:
     return prefix
 
 
+def _capability(text: str) -> str:
+    name = text.upper().removeprefix("CAP_")
+    _require(good=_CAPABILITY.fullmatch(name) and name != "ALL")
+    return name
+
+
+def _capabilities(text: str) -> tuple[str, ...]:
+    return () if text.lower() == "none" else _listed(text, _capability)
+
+
 def _text(text: str) -> str:
     # Bytes of the environment that are not UTF-8 arrive as surrogates, and fail where it is sent.
     text.encode()
@@ -250,5 +261,8 @@ ADDRESSES: Final = Parser(
 REGISTRIES: Final = Parser(
     "registries like docker.io, registry.example:5000 or docker.io/name, comma-separated",
     lambda text: _listed(text, _registry),
+)
+CAPABILITIES: Final = Parser(
+    "names of Linux capabilities like CHOWN or SYS_PTRACE, comma-separated, or none", _capabilities
 )
 SCONE_LEVEL: Final = Parser("a number from 0 to 7 or a word like debug", _scone_level)

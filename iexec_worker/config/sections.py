@@ -110,6 +110,29 @@ class ImageRules:
 
 
 @frozen
+class Sandbox:
+    """
+    What a task's app may use of the machine.
+
+    *network* "public", "full" or "none". *cpus* None: an equal part. Zero of *memory_percent* and
+    *cpus* is no limit. *runtime* None: the engine's own.
+    """
+
+    network: str
+    memory_percent: int
+    swap_percent: int
+    cpus: float | None
+    pids: int
+    open_files: int
+    oom_score_adj: int
+    log_bytes: int
+    disk_bytes: int
+    capabilities: tuple[str, ...]
+    runtime: str | None
+    read_only_root: bool
+
+
+@frozen
 class Inputs:
     """Where datasets and input files may come from; *max_bytes* are for those of one task."""
 
@@ -181,6 +204,7 @@ class Config:
     wallet: WalletFile
     docker: Docker
     images: ImageRules
+    sandbox: Sandbox
     inputs: Inputs
     results: Results
     tee: Tee

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import field, frozen
-from docker.types import DeviceRequest, LogConfig, Mount
+from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
+
+from iexec_worker.engine.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from docker import APIClient
 
-PIDS_LIMIT: Final = 4096
-"""Processes and threads of one container: far above any app's need, far below a host's end."""
+LOG_FILES: Final = 2
+"""The log is cut by whole files: of two, the last half at least is there."""
 
-LOG_LIMIT: Final = "1g"
-"""The log's size on the disk, after which its beginning goes. Named with its driver, because an
-engine may be set up with one that cannot be read."""
+_NANO: Final = 10**9
 
 
 @frozen
@@ -28,7 +28,8 @@ class ContainerSpec:
     *command*, *entrypoint*: None is the image's; an empty *entrypoint* is none at all, an empty
     *command* the image's too. *binds*: existing paths on the engine's host → paths in the
     container, writable. *network* None: the default bridge. *gpus*: all of the engine's.
-    *devices*: `host[:container[:rwm]]`. *extra_hosts*: name → address.
+    *devices*: `host[:container[:rwm]]`. *extra_hosts*: name → address. *limits*: what it gets of
+    the machine.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ContainerSpec:
     gpus: bool = False
     extra_hosts: Mapping[str, str] = field(factory=dict)
     devices: tuple[str, ...] = ()
+    limits: Limits = field(factory=Limits)
 
 
 def host_config(api: APIClient, spec: ContainerSpec) -> dict[str, Any]:
@@ -54,11 +56,44 @@ def host_config(api: APIClient, spec: ContainerSpec) -> dict[str, Any]:
         extra_hosts=dict(spec.extra_hosts),
         devices=list(spec.devices),
         device_requests=gpus if spec.gpus else None,
-        security_opt=["no-new-privileges"],
-        pids_limit=PIDS_LIMIT,
-        log_config=LogConfig(type="json-file", config={"max-size": LOG_LIMIT, "max-file": "1"}),
+        **_confinement(spec.limits),
     )
     return config
+
+
+def _confinement(limits: Limits) -> dict[str, Any]:
+    """
+    What keeps a container from harming others.
+
+    The engine's own profiles (seccomp, AppArmor, masked paths) stay: nothing here replaces them.
+    """
+    most = None if limits.memory is None else limits.memory + (limits.swap or 0)
+    return {
+        "security_opt": ["no-new-privileges"],
+        "cap_drop": ["ALL"],
+        "cap_add": list(limits.capabilities),
+        "ipc_mode": "private",
+        "mem_limit": limits.memory,
+        # Of memory and swap together. Not given where the engine cannot keep it.
+        "memswap_limit": None if limits.swap is None else most,
+        "nano_cpus": None if limits.cpus is None else int(limits.cpus * _NANO),
+        "pids_limit": limits.pids,
+        "oom_score_adj": limits.oom_score_adj,
+        "ulimits": [
+            Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files),
+            Ulimit(name="core", soft=0, hard=0),
+        ],
+        "runtime": limits.runtime,
+        "read_only": limits.read_only_root,
+        # Counts as memory of the container's.
+        "tmpfs": {"/tmp": "mode=1777"} if limits.read_only_root else None,  # noqa: S108 - the container's
+        # Named with its driver, because an engine may be set up with one that cannot be read.
+        "log_config": LogConfig(type="json-file", config=_log_options(limits.log_bytes)),
+    }
+
+
+def _log_options(most: int) -> dict[str, str]:
+    return {"max-size": str(most // LOG_FILES), "max-file": str(LOG_FILES)}
 
 
 def create_request(api: APIClient, spec: ContainerSpec) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from docker import APIClient
 
+from iexec_worker.engine.limits import MB, Limits
 from iexec_worker.engine.spec import ContainerSpec, create_request
 
 if TYPE_CHECKING:
@@ -47,12 +48,37 @@ def test_devices_and_hosts_are_passed(api: APIClient) -> None:
     assert config["ExtraHosts"] == ["worker:10.0.0.1"]
 
 
-def test_no_privileges_are_gained_and_processes_and_logs_are_limited(api: APIClient) -> None:
+def test_an_app_is_confined_even_where_nobody_says_how(api: APIClient) -> None:
     config = host_config(api)
 
     assert config["SecurityOpt"] == ["no-new-privileges"]
+    assert config["CapDrop"] == ["ALL"]
+    assert "CapAdd" not in config
+    assert config["IpcMode"] == "private"
     assert config["PidsLimit"] == 4096
-    assert config["LogConfig"]["Config"]["max-size"] == "1g"
+    assert config["OomScoreAdj"] > 0
+    assert {"Name": "core", "Soft": 0, "Hard": 0} in config["Ulimits"]
+    # Two files: when one goes, the other is full.
+    assert config["LogConfig"] == {
+        "Type": "json-file",
+        "Config": {"max-size": str(512 * MB), "max-file": "2"},
+    }
+
+
+def test_limits_are_said_in_the_engines_words(api: APIClient) -> None:
+    limits = Limits(memory=64 * MB, swap=16 * MB, cpus=0.5, runtime="runsc", read_only_root=True)
+    config = host_config(api, limits=limits)
+
+    assert (config["Memory"], config["MemorySwap"]) == (64 * MB, 80 * MB)
+    assert config["NanoCpus"] == 500_000_000
+    assert (config["Runtime"], config["ReadonlyRootfs"]) == ("runsc", True)
+    assert config["Tmpfs"] == {"/tmp": "mode=1777"}
+
+
+def test_limits_that_the_engine_cannot_keep_are_not_said(api: APIClient) -> None:
+    config = host_config(api, limits=Limits(pids=None))
+
+    assert not {"Memory", "MemorySwap", "NanoCpus", "PidsLimit", "Runtime"} & set(config)
 
 
 def test_an_empty_entrypoint_is_not_the_images(api: APIClient) -> None:
