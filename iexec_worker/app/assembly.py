@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from iexec_worker.app.watches import EngineWatch
     from iexec_worker.chain.wallet import Wallet
     from iexec_worker.config import Config
+    from iexec_worker.engine.sandbox import Sandbox
     from iexec_worker.membership.ending import Ending
     from iexec_worker.membership.join import Terms
     from iexec_worker.model import WorkerModel
@@ -88,6 +89,7 @@ class Identity:
     ending: Ending
     engine: EngineWatch
     disk: Disk
+    sandbox: Sandbox
 
 
 @frozen
@@ -262,6 +264,8 @@ def _stages(
             post_compute,
             own.durations,
             DeveloperLog(config.worker.developer_logger),
+            own.sandbox,
+            lambda end: own.metrics.app_ends.labels(end).inc(),
             config.worker.name,
             address,
             config.worker.gpu_enabled,

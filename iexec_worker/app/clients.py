@@ -5,9 +5,12 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+import trio
 from attrs import frozen
 
 from iexec_worker.engine.client import Engine
+from iexec_worker.engine.sandbox import Sandbox
+from iexec_worker.engine.task_network import TaskNetwork
 from iexec_worker.inputs.guard import Guard
 from iexec_worker.transport import make_client
 
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     import httpx
 
     from iexec_worker.config import Config
+
+#: Seconds for the removal of the tasks' network; what is left then is removed by the next start.
+CLOSING: Final = 5.0
 
 #: Seconds for a read or write; a call that needs longer says so itself.
 TIMEOUT: Final = 30.0
@@ -60,3 +66,16 @@ async def open_clients(config: Config) -> AsyncIterator[Clients]:
         engine = Engine(config.docker.host)
         stack.push_async_callback(engine.aclose)
         yield Clients(pool, strangers, engine, config)
+
+
+@asynccontextmanager
+async def open_sandbox(config: Config, engine: Engine) -> AsyncIterator[Sandbox]:
+    """Open what apps are confined to; in the end nothing of it is left on the host."""
+    wanted = config.sandbox
+    network = TaskNetwork(engine, wanted.network)
+    sandbox = Sandbox(engine, network, wanted, config.worker.slots, config.worker.min_free_disk)
+    try:
+        yield sandbox
+    finally:
+        with trio.move_on_after(CLOSING, shield=True):
+            await sandbox.close()

@@ -8,12 +8,13 @@ import structlog
 import trio
 from attrs import define
 
-from iexec_worker.errors import WorkerError
+from iexec_worker.errors import Fatal, WorkerError
 from iexec_worker.supervise import every
 
 if TYPE_CHECKING:
     from iexec_worker.chain.hub import Hub
     from iexec_worker.engine.client import Engine
+    from iexec_worker.engine.sandbox import Sandbox
     from iexec_worker.telemetry.prometheus import Metrics
     from iexec_worker.telemetry.tree import Node
 
@@ -31,11 +32,13 @@ class EngineWatch:
     """
     Pings the engine; *trouble* says why it is not usable, empty when it is.
 
+    An engine that came up is usable when the *sandbox* for apps is prepared, and kept.
     *gpus*: GPUs are promised to the pool, so the engine is asked for them when it comes up.
     """
 
     engine: Engine
     node: Node
+    sandbox: Sandbox
     gpus: bool
     trouble: str = "not asked yet"
 
@@ -47,9 +50,12 @@ class EngineWatch:
             try:
                 with trio.fail_after(PERIOD):
                     await self.engine.ping()
+                    await (self.sandbox.prepare() if before else self.sandbox.keep())
                 self.trouble = ""
                 if before and self.gpus:
                     await self._look_for_gpus()
+            except Fatal:
+                raise
             except (WorkerError, trio.TooSlowError) as error:
                 self.trouble = f"the container engine does not answer: {error}"
             self.node.doing = self.trouble or "the container engine answers"

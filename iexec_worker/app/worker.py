@@ -12,7 +12,7 @@ from attrs import define, field
 
 from iexec_worker.app import signals
 from iexec_worker.app.assembly import Identity
-from iexec_worker.app.clients import Clients, open_clients
+from iexec_worker.app.clients import Clients, open_clients, open_sandbox
 from iexec_worker.app.disk import Disk
 from iexec_worker.app.joining import Joining
 from iexec_worker.app.readiness import Readiness
@@ -45,6 +45,7 @@ from iexec_worker.telemetry.version import FULL_VERSION
 
 if TYPE_CHECKING:
     from iexec_worker.config import Config
+    from iexec_worker.engine.sandbox import Sandbox
     from iexec_worker.supervise import Service
     from iexec_worker.telemetry.redaction import Redactor
 
@@ -73,8 +74,8 @@ async def run(
     if warning := await trio.to_thread.run_sync(exposed, config.wallet.path):
         log.warning("others may use the wallet", reason=warning)
     log.info("worker starts", version=FULL_VERSION, name=config.worker.name, wallet=wallet.address)
-    async with open_clients(config) as clients:
-        root = Root(config, wallet, clients, redactor, node, unit)
+    async with open_clients(config) as clients, open_sandbox(config, clients.engine) as sandbox:
+        root = Root(config, wallet, clients, sandbox, redactor, node, unit)
         try:
             await root.run(task_status=task_status)
         except* (Fatal, Escalated) as group:
@@ -105,6 +106,7 @@ class Root:
     config: Config
     wallet: Wallet
     clients: Clients
+    sandbox: Sandbox
     redactor: Redactor
     node: Node = field(factory=lambda: Node("worker"))
     unit: Unit = NO_UNIT
@@ -163,8 +165,9 @@ class Root:
             metrics,
             slots,
             self.ending,
-            EngineWatch(self.clients.engine, engine, config.gpu_enabled),
+            EngineWatch(self.clients.engine, engine, self.sandbox, config.gpu_enabled),
             Disk(config.tasks_dir, config.min_free_disk, disk),
+            self.sandbox,
         )
 
     async def _leave(self, joining: Joining, tree: trio.CancelScope) -> None:

@@ -43,7 +43,7 @@ class Limits:
     swap: int | None = None
     cpus: float | None = None
     pids: int | None = 4096
-    open_files: int = 65_536
+    open_files: int | None = None
     oom_score_adj: int = 500
     log_bytes: int = 1024 * MB
     capabilities: tuple[str, ...] = ()

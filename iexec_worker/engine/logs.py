@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import closing
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from docker.errors import create_api_error_from_http_exception
@@ -14,7 +15,7 @@ from iexec_worker.errors import Unavailable
 from iexec_worker.model import ComputeLogs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from typing import BinaryIO
 
     from docker import APIClient
@@ -98,11 +99,19 @@ def read_logs(
     return ComputeLogs(out.text(), err.text())
 
 
-def _read(api: APIClient, container: str) -> Iterator[bytes]:
+def first_print(api: APIClient, container: str) -> str:
+    """Return when the first line that the engine still has was printed; empty without any."""
+    pieces = _read(api, container, timestamps="1")
+    with closing(pieces):
+        data = b"".join(islice(pieces, 1))
+    return data[_HEADER.size :].partition(b" ")[0].decode(errors="replace")
+
+
+def _read(api: APIClient, container: str, **more: str) -> Generator[bytes, None, None]:
     # The SDK's own call forgets which stream a piece belongs to.
     answer = api.get(
         f"{api.base_url}/v{api.api_version}/containers/{container}/logs",
-        params={"stdout": "1", "stderr": "1"},
+        params={"stdout": "1", "stderr": "1", **more},
         stream=True,
         timeout=CALL_TIMEOUT,
     )

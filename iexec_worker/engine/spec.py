@@ -80,8 +80,9 @@ def _confinement(limits: Limits) -> dict[str, Any]:
         "pids_limit": limits.pids,
         "oom_score_adj": limits.oom_score_adj,
         "ulimits": [
-            Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files),
-            Ulimit(name="core", soft=0, hard=0),
+            Ulimit(name=name, soft=most, hard=most)
+            for name, most in (("core", 0), ("nofile", limits.open_files))
+            if most is not None
         ],
         "runtime": limits.runtime,
         "read_only": limits.read_only_root,

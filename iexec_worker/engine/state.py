@@ -19,7 +19,9 @@ class ContainerExit:
     """
     How a container ended. Times are the engine's, seconds since the epoch; *duration* in ms.
 
-    *exit_code* is -1 when it was stopped for its time limit (*timed_out*).
+    *exit_code* is -1 when it was stopped for its time limit (*timed_out*). *oom_killed*: a process
+    of it was killed because its memory was used up. *over_quota*: why it was stopped for what it
+    wrote, empty when it was not.
     """
 
     exit_code: int
@@ -28,6 +30,7 @@ class ContainerExit:
     duration: float
     oom_killed: bool
     timed_out: bool
+    over_quota: str = ""
 
 
 @frozen

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import structlog
 import trio
 from attrs import frozen
@@ -12,6 +13,7 @@ from attrs import frozen
 from iexec_worker.engine import labels
 from iexec_worker.engine.command import split_command
 from iexec_worker.engine.containers import CLEANUP_LIMIT
+from iexec_worker.engine.logs import LOG_TAIL
 from iexec_worker.engine.ownership import take_over
 from iexec_worker.engine.spec import ContainerSpec
 from iexec_worker.errors import EngineRefused, StageFailed, WorkerError
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from iexec_worker.engine.containers import Containers
     from iexec_worker.engine.images import Images
+    from iexec_worker.engine.sandbox import Sandbox
     from iexec_worker.engine.state import ContainerExit
     from iexec_worker.model import ComputeLogs
     from iexec_worker.stages.conditions import Conditions
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
     from iexec_worker.telemetry.durations import Durations
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+#: Ends that an app's developer cannot tell from its exit code.
+LIMITS: Final = frozenset({"oom", "quota"})
 
 #: What the pool is told when the container could not run, or was stopped at its time limit.
 NO_EXIT_CODE = -1
@@ -48,7 +54,8 @@ class Compute:
     """
     Runs standard apps; *worker_name* and *wallet* mark the containers as ours.
 
-    *leaves_running* is asked when a run is cut short: True keeps its container for a next life.
+    *count* is told how each app ended. *leaves_running* is asked when a run is cut short: True
+    keeps its container for a next life.
     """
 
     conditions: Conditions
@@ -57,6 +64,8 @@ class Compute:
     post_compute: PostCompute
     durations: Durations
     developer_log: DeveloperLog
+    sandbox: Sandbox
+    count: Callable[[str], None]
     worker_name: str
     wallet: str
     gpus: bool
@@ -67,8 +76,16 @@ class Compute:
         if await self.images.find(task.description.app_uri) is None:
             raise StageFailed(Cause.APP_NOT_FOUND_LOCALLY, f"{task.description.app_uri} is gone")
         ended, logs = await self._run(task)
-        failure = _failure(task, ended)
+        end = _end(ended)
+        self.count(end)
+        failure = self._failure(task, ended, end)
+        if end in LIMITS:
+            log.warning("app stopped", task=task.id, reason=end, detail=str(failure))
+            logs = attrs.evolve(logs, stderr=_added(logs.stderr, str(failure)))
         try:
+            if end == "quota" and failure:
+                # It would be read and packed, as much of it as there is.
+                raise failure
             # Also after a failure: an app that wrote a valid result before it exited 3 has one.
             await self.post_compute(task)
         except StageFailed as error:
@@ -88,8 +105,14 @@ class Compute:
         task.node.doing = f"computing {task.description.app_uri}"
         try:
             async with self._files(task, spec), self._container(task, spec) as container:
-                ended = await self.containers.wait(container, limit=task.description.time_reference)
+                folder = task.folder
+                quota = self.sandbox.quota(self.containers, container, folder.root, folder.input)
+                ended = await quota.wait(task.description.time_reference)
                 logs = await self._printed(task, container)
+                if not await quota.log_is_whole():
+                    log.warning(
+                        "beginning of the app's log is lost: it printed too much", task=task.id
+                    )
         except EngineRefused as error:
             raise StageFailed(
                 Cause.APP_COMPUTE_FAILED, str(error), exit_code=NO_EXIT_CODE, stderr=str(error)
@@ -113,7 +136,7 @@ class Compute:
                 # A life that was killed had no time for this; what is closed cannot be removed.
                 await take_over(self.containers, spec, task.folder.root)
                 await trio.to_thread.run_sync(_make_folders, task)
-                yield await self.containers.start(spec)
+                yield await self.sandbox.start(self.containers, spec)
 
     async def _left(self, task: Task, spec: ContainerSpec) -> str | None:
         """The container of an earlier life that runs, or has run to an end of its own."""
@@ -123,7 +146,7 @@ class Compute:
         if found.state != "exited":
             return None
         ended = await self.containers.wait(found.id, limit=task.description.time_reference)
-        if ended.exit_code < KILLED:
+        if ended.exit_code < KILLED or ended.oom_killed:
             return found.id
         log.warning("the app was killed and runs again", task=task.id, exit_code=ended.exit_code)
         return None
@@ -155,6 +178,27 @@ class Compute:
         if scope.cancelled_caught:
             log.warning("files of an app stay closed to us", task=task.id, reason="no time left")
 
+    def _failure(self, task: Task, ended: ContainerExit, end: str) -> StageFailed | None:
+        failed = Cause.APP_COMPUTE_FAILED
+        match end:
+            case "quota":
+                return StageFailed(
+                    failed,
+                    f"the app was stopped: {ended.over_quota} (IEXEC_WORKER_TASK_MAX_DISK_GB)",
+                )
+            case "oom":
+                return StageFailed(
+                    failed,
+                    f"the app exited {ended.exit_code}: memory used up, it has "
+                    f"{self.sandbox.memory_limit()} (IEXEC_WORKER_TASK_MEMORY_PERCENT)",
+                )
+            case "timeout":
+                limit = task.description.time_reference
+                return StageFailed(Cause.APP_COMPUTE_TIMEOUT, f"stopped after its {limit:g} s")
+            case "failure":
+                return StageFailed(failed, f"the app exited {ended.exit_code}")
+        return None
+
     def spec(self, task: Task) -> ContainerSpec:
         """Return the container of a standard app (WORKER.md §9)."""
         return ContainerSpec(
@@ -168,13 +212,20 @@ class Compute:
         )
 
 
-def _failure(task: Task, ended: ContainerExit) -> StageFailed | None:
+def _end(ended: ContainerExit) -> str:
+    """One word for metrics and people."""
+    if ended.over_quota:
+        return "quota"
     if ended.timed_out:
-        limit = task.description.time_reference
-        return StageFailed(Cause.APP_COMPUTE_TIMEOUT, f"stopped after its {limit:g} s")
-    if ended.exit_code != 0:
-        return StageFailed(Cause.APP_COMPUTE_FAILED, f"the app exited {ended.exit_code}")
-    return None
+        return "timeout"
+    if ended.exit_code == 0:
+        return "success"
+    return "oom" if ended.oom_killed else "failure"
+
+
+def _added(stderr: str, line: str) -> str:
+    """Put *line* after what an app printed, within what the pool takes."""
+    return f"{stderr[len(line) + 1 - LOG_TAIL :]}\n{line}" if stderr else line
 
 
 def _make_folders(task: Task) -> None:

@@ -33,6 +33,9 @@ STAGE_BUCKETS: Final = (0.1, 0.5, 1, 5, 15, 60, 300, 1200, 3600, 10800, 36000)
 #: Seconds. A ping takes milliseconds; after 10 s the next one is due.
 PING_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
+#: "oom": it used up its memory; "quota": it was stopped for what it wrote.
+APP_ENDS: Final = ("success", "failure", "timeout", "oom", "quota")
+
 
 class Metrics:
     """
@@ -93,6 +96,12 @@ class Metrics:
         self.slots_used = Gauge(
             "iexec_worker_slots_used", "Compute slots in use", registry=registry
         )
+        #: Label *end*: how the app ended.
+        self.app_ends = Counter(
+            "iexec_worker_app_ends", "Apps by how they ended", ["end"], registry=registry
+        )
+        for end in APP_ENDS:
+            self.app_ends.labels(end)
         self.pull_bytes = Counter(
             "iexec_worker_pull_bytes", "Bytes of images pulled", registry=registry
         )

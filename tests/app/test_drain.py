@@ -22,6 +22,7 @@ from iexec_worker.stages.task import Record
 from iexec_worker.telemetry.redaction import Redactor
 from iexec_worker.wire import Status
 from tests.samples import TASK, authorization
+from tests.confined import sandbox
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -48,7 +49,7 @@ async def test_a_worker_that_still_waits_for_its_pool_ends_at_sigterm(
     await Journal(config.worker.tasks_dir).save(left)
     with trio.fail_after(20):
         async with open_clients(config) as clients, trio.open_nursery() as nursery:
-            root = Root(config, wallet, clients, Redactor())
+            root = Root(config, wallet, clients, sandbox(clients.engine), Redactor())
             await nursery.start(root.run)
             while not root.node.children["member"].last_error:
                 await trio.testing.wait_all_tasks_blocked(0.01)

@@ -16,6 +16,7 @@ from iexec_worker.config import load
 from iexec_worker.secret import Secret
 from iexec_worker.supervise import describe
 from iexec_worker.telemetry.redaction import Redactor
+from tests.confined import sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ async def test_a_part_that_fails_too_often_ends_everything_with_the_reason(tmp_p
     config = attrs.evolve(config, worker=attrs.evolve(config.worker, port=0))
     with pytest.raises(ExceptionGroup) as ended:  # noqa: PT012 - the worker lives in it
         async with open_clients(config) as clients, trio.open_nursery() as nursery:
-            root = Root(config, wallet, clients, Redactor())
+            root = Root(config, wallet, clients, sandbox(clients.engine), Redactor())
             await nursery.start(root.run)
             for _ in range(2):
                 while not root.node.children["server"].interrupt():

@@ -10,6 +10,7 @@ import trio.testing
 from iexec_worker.app.watches import EngineWatch
 from iexec_worker.engine.client import Engine
 from iexec_worker.telemetry.tree import Node
+from tests.confined import sandbox
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -23,7 +24,7 @@ async def test_an_engine_without_the_promised_gpus_is_told_of_once(
 ) -> None:
     node = Node("engine")
     async with aclosing(Engine(engine_url)) as engine, trio.open_nursery() as nursery:
-        watch = EngineWatch(engine, node, gpus)
+        watch = EngineWatch(engine, node, sandbox(engine), gpus)
         await nursery.start(watch.run)
         with trio.fail_after(10):
             while node.doing != "the container engine answers":
@@ -39,7 +40,7 @@ async def test_an_engine_that_is_away_is_the_trouble(tmp_path: Path) -> None:
         aclosing(Engine(f"unix://{tmp_path}/none.sock")) as engine,
         trio.open_nursery() as nursery,
     ):
-        watch = EngineWatch(engine, node, gpus=False)
+        watch = EngineWatch(engine, node, sandbox(engine), gpus=False)
         await nursery.start(watch.run)
         with trio.fail_after(10):
             while "does not answer" not in node.doing:

@@ -29,6 +29,7 @@ from iexec_worker.supervise import Backoff
 from iexec_worker.telemetry.redaction import Redactor
 from iexec_worker.telemetry.tree import Node, State
 from tests.bench.figure import Figure
+from tests.confined import sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -115,7 +116,7 @@ async def sessions(cache: Path, folder: Path) -> AsyncIterator[Sessions]:
         wallet = Wallet.decrypt(owner.path, Secret(owner.password))
         with patch.object(membership, "SESSION", AT_ONCE):
             async with open_clients(config) as clients, trio.open_nursery() as nursery:
-                root = Root(config, wallet, clients, Redactor())
+                root = Root(config, wallet, clients, sandbox(clients.engine), Redactor())
                 await nursery.start(root.run)
                 worker = Sessions(pool, root.node)
                 await worker.hold()

@@ -34,15 +34,46 @@ from tests.chaos.world import KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     import httpx
 
+    from iexec_worker.engine.containers import Containers
+    from iexec_worker.engine.spec import ContainerSpec
+    from iexec_worker.engine.state import ContainerExit
     from iexec_worker.scheduler.gate import Gate
     from iexec_worker.scheduler.subscriptions import Subscriptions
     from tests.chaos.world import World
 
 #: Registering dozens of series takes longer than a run; nobody looks at them here.
 METRICS: Final = Metrics(KEY.address, Durations(1), Node("worker"))
+
+
+class NoWalls:
+    """What stands for `engine.sandbox.Sandbox`: what confines apps is no part of the worker's."""
+
+    async def start(self, containers: Containers, spec: ContainerSpec) -> str:
+        return await containers.start(spec)
+
+    def quota(self, containers: Containers, container: str, *_: Path) -> Unwatched:
+        return Unwatched(containers, container)
+
+
+@frozen
+class Unwatched:
+    """What stands for `engine.quota.Quota`."""
+
+    containers: Containers
+    container: str
+
+    async def wait(self, limit: float) -> ContainerExit:
+        return await self.containers.wait(self.container, limit=limit)
+
+    async def log_is_whole(self) -> bool:
+        return True
+
+
+NO_WALLS: Final[Any] = NoWalls()
 
 
 @frozen
@@ -131,6 +162,7 @@ class Life(Mortal):
             metrics=METRICS,
             slots=self.slots,
             ending=self.ending,
-            engine=EngineWatch(engine, Node("engine"), gpus=False, trouble=""),
+            engine=EngineWatch(engine, Node("engine"), NO_WALLS, gpus=False, trouble=""),
             disk=Disk(settings.worker.tasks_dir, 0, Node("disk")),
+            sandbox=NO_WALLS,
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from iexec_worker.engine.state import ContainerExit, FoundContainer
 from iexec_worker.errors import EngineRefused, StageFailed
@@ -21,6 +22,7 @@ from tests.stages.conftest import FakePostCompute
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, MutableMapping
+    from pathlib import Path
     from typing import BinaryIO
 
     from iexec_worker.engine.spec import ContainerSpec
@@ -77,6 +79,36 @@ class FakeEngine:
         return ComputeLogs("said", "")
 
 
+@define(eq=False)
+class FakeSandbox:
+    """Confines nothing, and says that the log is *whole*."""
+
+    whole: bool = True
+
+    async def start(self, containers: FakeEngine, spec: ContainerSpec) -> str:
+        return await containers.start(spec)
+
+    def quota(self, containers: FakeEngine, container: str, *_: Path) -> Any:  # noqa: ANN401
+        return FakeQuota(containers, container, self.whole)
+
+    def memory_limit(self) -> str:
+        return "2 GB"
+
+
+@frozen
+class FakeQuota:
+    engine: FakeEngine
+    container: str
+    whole: bool
+
+    async def wait(self, limit: float) -> ContainerExit:
+        return await self.engine.wait(self.container, limit=limit)
+
+    async def log_is_whole(self) -> bool:
+        await trio.lowlevel.checkpoint()
+        return self.whole
+
+
 @pytest.fixture
 def engine() -> FakeEngine:
     return FakeEngine()
@@ -93,14 +125,42 @@ def durations() -> Durations:
 
 
 @pytest.fixture
+def sandbox() -> FakeSandbox:
+    return FakeSandbox()
+
+
+@pytest.fixture
+def ends() -> list[str]:
+    return []
+
+
+@pytest.fixture
 def compute(
-    conditions: Conditions, engine: FakeEngine, post_compute: FakePostCompute, durations: Durations
+    *,
+    conditions: Conditions,
+    engine: FakeEngine,
+    post_compute: FakePostCompute,
+    durations: Durations,
+    sandbox: FakeSandbox,
+    ends: list[str],
 ) -> Compute:
     edges: Any = engine
     after: Any = post_compute
+    box: Any = sandbox
     log = DeveloperLog(enabled=True)
     return Compute(
-        conditions, edges, edges, after, durations, log, "w", WALLET, False, lambda: False
+        conditions,
+        edges,
+        edges,
+        after,
+        durations,
+        log,
+        box,
+        ends.append,
+        "w",
+        WALLET,
+        False,
+        lambda: False,
     )
 
 
@@ -142,6 +202,60 @@ async def test_without_a_result_the_first_cause_is_told(
     engine.end, after.error = end, NO_RESULT
     failed = await failure(compute, task)
     assert (failed.cause, failed.exit_code, failed.stdout) == (cause, end.exit_code, "said")
+
+
+@pytest.mark.parametrize(
+    ("end", "word", "told"),
+    [
+        (attrs.evolve(exited(137), oom_killed=True), "oom", "memory used up, it has 2 GB"),
+        (attrs.evolve(exited(137), over_quota="it wrote a lot"), "quota", "it wrote a lot"),
+        (exited(137), "failure", None),
+        # The engine also says so when only a child of the app was killed.
+        (attrs.evolve(exited(0), oom_killed=True), "success", None),
+    ],
+)
+async def test_a_limit_that_ended_the_app_is_told_apart(
+    *,
+    compute: Compute,
+    engine: FakeEngine,
+    task: Task,
+    ends: list[str],
+    log_events: list[MutableMapping[str, Any]],
+    end: ContainerExit,
+    word: str,
+    told: str | None,
+) -> None:
+    after: Any = compute.post_compute
+    engine.end, after.error = end, NO_RESULT
+    failed = await failure(compute, task)
+
+    assert (ends, failed.exit_code) == ([word], end.exit_code)
+    stopped = [event["detail"] for event in log_events if event["event"] == "app stopped"]
+    if told is None:
+        assert (stopped, failed.stderr) == ([], "")
+    else:
+        assert failed.cause is Cause.APP_COMPUTE_FAILED
+        assert told in failed.stderr
+        assert told in stopped[0]
+
+
+async def test_nothing_is_made_of_what_exceeds_the_quota(
+    compute: Compute, engine: FakeEngine, post_compute: FakePostCompute, task: Task
+) -> None:
+    engine.end = attrs.evolve(exited(0), over_quota="it wrote a lot")
+    await failure(compute, task)
+    assert post_compute.seen == []
+
+
+async def test_a_log_that_lost_its_beginning_is_told_of(
+    compute: Compute,
+    sandbox: FakeSandbox,
+    task: Task,
+    log_events: list[MutableMapping[str, Any]],
+) -> None:
+    sandbox.whole = False
+    await compute(task)
+    assert [e for e in log_events if "log is lost" in e["event"]]
 
 
 async def test_a_container_that_cannot_run_has_exit_code_minus_one(
