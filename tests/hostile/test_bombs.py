@@ -1,0 +1,135 @@
+"""Apps that take all they can get of memory, processes, processors and disk."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Final
+
+import pytest
+import trio
+
+if TYPE_CHECKING:
+    from tests.hostile.attack import Arena, Outcome
+
+pytestmark = pytest.mark.timeout(300)
+
+GB: Final = 1024**3
+
+#: An app forks until it may not any more, and goes on trying.
+FORK_BOMB: Final = "b() { b | b & }; while :; do b; done 2> /dev/null"
+MEMORY_BOMB: Final = "tail /dev/zero"
+CPU_HOG: Final = "for i in 1 2 3 4 5 6 7 8; do (while :; do :; done) & done; wait"
+LOG_BOMB: Final = "yes 'a line of a log that nobody will ever read, and another, and another one'"
+FOLDER_BOMB: Final = "while :; do cat /dev/zero > /iexec_out/$RANDOM; done"
+LAYER_BOMB: Final = "while :; do cat /dev/zero > /filled; done"
+VOLUME_BOMB: Final = "while :; do cat /dev/zero > /volume/filled; done"
+INPUT_BOMB: Final = "while :; do cat /dev/zero > /iexec_in/filled; done"
+FILES_BOMB: Final = "cd /iexec_out; mkdir d; n=0; while :; do n=$((n+1)); : > d/$n; done"
+
+#: As much of this machine as a test may lose.
+TIGHT: Final = {"MEMORY_PERCENT": "2", "MAX_DISK_GB": "1", "MAX_LOG_SIZE_MB": "20", "PIDS": "200"}
+
+
+async def bomb(arena: Arena, script: str, *, limit: float = 60, **variables: str) -> Outcome:
+    return await arena.attack(arena.sandbox(**{**TIGHT, **variables}), script, limit=limit)
+
+
+async def test_a_fork_bomb_has_few_processes(arena: Arena) -> None:
+    box = arena.sandbox(**TIGHT)
+    async with arena.running(box, FORK_BOMB) as container:
+        found: int = 0
+        with trio.fail_after(30):
+            while found < 190:
+                listed = await arena.engine.call(lambda api: api.top(container))
+                found = max(found, len(listed["Processes"] or ()))
+        ended = await arena.over(box, container, limit=3)
+
+    assert found <= 200
+    assert ended.end.timed_out
+
+
+async def test_a_memory_bomb_is_killed_and_known_for_it(arena: Arena) -> None:
+    found = await bomb(arena, MEMORY_BOMB)
+
+    assert (found.end.exit_code, found.end.oom_killed, found.end.over_quota) == (137, True, "")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [FOLDER_BOMB, LAYER_BOMB, pytest.param(VOLUME_BOMB, marks=pytest.mark.hostile), INPUT_BOMB],
+    ids=["iexec_out", "layer", "volume", "iexec_in"],
+)
+async def test_an_app_that_fills_the_disk_is_stopped(arena: Arena, script: str) -> None:
+    before = shutil.disk_usage(arena.folder).free
+    found = await bomb(arena, script, MEMORY_PERCENT="10")
+
+    assert found.end.over_quota == "it wrote more than 1 GB"
+    assert not found.end.timed_out
+    # A second or two of writing.
+    assert before - shutil.disk_usage(arena.folder).free < 10 * GB
+
+
+@pytest.mark.hostile
+async def test_an_app_that_makes_files_without_end_is_stopped(arena: Arena) -> None:
+    found = await bomb(arena, FILES_BOMB, limit=120)
+
+    assert found.end.over_quota == "it wrote more than 1 GB"
+
+
+async def test_a_log_takes_its_room_and_no_more_and_its_loss_is_known(arena: Arena) -> None:
+    found = await bomb(arena, f"echo first; sleep 2; {LOG_BOMB} | head -n 2000000")
+
+    assert found.end.exit_code == 0
+    assert not found.log_is_whole
+    assert found.logs.stdout.endswith("another one\n")
+
+
+async def test_a_log_that_fits_is_whole(arena: Arena) -> None:
+    found = await bomb(arena, "echo first; sleep 2; seq 100000")
+
+    assert found.log_is_whole
+    assert found.logs.stdout.endswith("\n100000\n")
+
+
+@pytest.mark.hostile
+async def test_ten_gigabytes_of_log_take_their_room_and_no_more(arena: Arena) -> None:
+    before = shutil.disk_usage(arena.folder).free
+    wide = "yes $(head -c 15000 /dev/zero | tr '\\0' x) | head -c 10000000000"
+    found = await bomb(arena, f"echo first; sleep 2; {wide}", limit=240, MAX_LOG_SIZE_MB="100")
+
+    assert (found.end.exit_code, found.log_is_whole) == (0, False)
+    assert len(found.logs.stdout) == 100_000
+    assert before - shutil.disk_usage(arena.folder).free < GB
+
+
+@pytest.mark.hostile
+@pytest.mark.parametrize(
+    "script",
+    [FORK_BOMB, MEMORY_BOMB, CPU_HOG, LOG_BOMB, FOLDER_BOMB],
+    ids=["fork", "memory", "processor", "log", "disk"],
+)
+async def test_an_honest_task_beside_a_bomb_loses_less_than_a_quarter_of_its_time(
+    arena: Arena, script: str
+) -> None:
+    # Work that takes some seconds of a processor. The machine may have other things to do: the
+    # better of two.
+    honest = "i=0; while [ $i -lt 1500000 ]; do i=$((i + 1)); done"
+    box = arena.sandbox(2, **{**TIGHT, "MEMORY_PERCENT": "4"})
+
+    async def timed() -> float:
+        found = await arena.attack(box, honest, limit=120)
+        assert found.end.exit_code == 0
+        return found.end.duration
+
+    async def attacker() -> None:
+        while True:
+            await arena.attack(box, script, limit=20)
+
+    alone = min([await timed() for _ in range(2)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(attacker)
+        await trio.sleep(1)
+        beside = min([await timed() for _ in range(2)])
+        nursery.cancel_scope.cancel()
+
+    assert beside < alone * 1.25
