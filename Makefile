@@ -4,6 +4,7 @@
 #   make test                 formatter, linter, types, tests;  ARGS="tests/chain -x" for a part of them
 #   make chaos                a life cut at every step, in memory; real workers cut 200 times; then
 #                             ten minutes of faults in a pool with workers, as root; ARGS="--seed 7"
+#   make hostile              every attack of tests/hostile, as root; `make test` has the quick ones
 #   make fuzz                 readers of outside data, a minute each; ARGS="multiaddress 300" for one
 #   make audit                known vulnerabilities of the dependencies; asks a service in the network
 #   make bench                measurements, as a table
@@ -17,7 +18,7 @@ BIN := .venv/bin
 ARGS :=
 
 .DEFAULT_GOAL := install
-.PHONY: install demo test check audit chaos fuzz bench
+.PHONY: install demo test check audit chaos hostile fuzz bench
 
 install:
 	@scripts/setup python
@@ -48,6 +49,10 @@ chaos:
 	$(BIN)/pytest tests/chaos --chaos-share 1
 	$(BIN)/pytest -o faulthandler_timeout=0 tests/integration/test_cuts.py --chaos-points 200
 	@$(BIN)/iexec-worker chaos --seed 1 --duration PT10M $(ARGS)
+
+hostile:
+	@scripts/setup test
+	$(BIN)/pytest tests/hostile -m docker $(ARGS)
 
 fuzz:
 	@scripts/setup python

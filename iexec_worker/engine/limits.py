@@ -102,6 +102,5 @@ def _cpus(wanted: Sandbox, slots: int, there: int) -> float | None:
     if wanted.cpus is not None:
         # More than there are is refused by engines.
         return min(max(wanted.cpus, LEAST_CPUS), there) if wanted.cpus else None
-    # Slots take all processors but one, unless the operator has said otherwise.
-    shared = there - 1 if slots < there else there
-    return max(shared / slots, LEAST_CPUS)
+    # One is for the engine, which writes what apps print, and for this worker.
+    return max(max(there - 1, 1) / slots, LEAST_CPUS)
