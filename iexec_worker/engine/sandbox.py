@@ -73,19 +73,22 @@ class Sandbox:
         if self._limits is None:
             await self.prepare()
         await self.network.keep()
-        assert self._limits is not None, "prepared just now"
+        tried = self._limits
+        assert tried is not None, "prepared just now"
         try:
-            return await containers.start(self._confined(spec, self._limits))
+            return await containers.start(self._confined(spec, tried))
         except EngineRefused as error:
             # Engines that may not raise their own limit tell of it only now.
-            if self._limits.open_files is None or _RLIMIT not in str(error):
+            if tried.open_files is None or _RLIMIT not in str(error):
                 raise
+        if self._limits == tried:
+            # Else another that started at the same time has said it.
             log.warning(
                 "the engine cannot give apps so many open files, they have its own limit",
-                IEXEC_WORKER_TASK_OPEN_FILES=self._limits.open_files,
+                IEXEC_WORKER_TASK_OPEN_FILES=tried.open_files,
             )
-        self._limits = attrs.evolve(self._limits, open_files=None)
-        return await containers.start(self._confined(spec, self._limits))
+        self._limits = fewer = attrs.evolve(tried, open_files=None)
+        return await containers.start(self._confined(spec, fewer))
 
     def _confined(self, spec: ContainerSpec, limits: Limits) -> ContainerSpec:
         return attrs.evolve(spec, limits=limits, network=self.network.name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -26,12 +28,31 @@ VOLUME_BOMB: Final = "while :; do cat /dev/zero > /volume/filled; done"
 INPUT_BOMB: Final = "while :; do cat /dev/zero > /iexec_in/filled; done"
 FILES_BOMB: Final = "cd /iexec_out; mkdir d; n=0; while :; do n=$((n+1)); : > d/$n; done"
 
+ROUNDS: Final = 5
+
 #: As much of this machine as a test may lose.
 TIGHT: Final = {"MEMORY_PERCENT": "2", "MAX_DISK_GB": "1", "MAX_LOG_SIZE_MB": "20", "PIDS": "200"}
 
 
 async def bomb(arena: Arena, script: str, *, limit: float = 60, **variables: str) -> Outcome:
     return await arena.attack(arena.sandbox(**{**TIGHT, **variables}), script, limit=limit)
+
+
+async def quiet() -> None:
+    """Wait for a machine without much other work, where times can be compared; else skip."""
+    idle = 0.0
+    for _ in range(30):
+        before, started = idle_seconds(), trio.current_time()
+        await trio.sleep(1)
+        idle = (idle_seconds() - before) / (trio.current_time() - started)
+        if idle > 0.8 * (os.cpu_count() or 1):
+            return
+    pytest.skip(f"the machine is busy: {idle:.1f} processors idle")
+
+
+def idle_seconds() -> float:
+    """What all processors together have idled since the machine's start."""
+    return float(Path("/proc/uptime").read_text().split()[1])
 
 
 async def test_a_fork_bomb_has_few_processes(arena: Arena) -> None:
@@ -105,14 +126,14 @@ async def test_ten_gigabytes_of_log_take_their_room_and_no_more(arena: Arena) ->
 @pytest.mark.hostile
 @pytest.mark.parametrize(
     "script",
-    [FORK_BOMB, MEMORY_BOMB, CPU_HOG, LOG_BOMB, FOLDER_BOMB],
+    [FORK_BOMB, f"while :; do {MEMORY_BOMB}; done", CPU_HOG, LOG_BOMB, FOLDER_BOMB],
     ids=["fork", "memory", "processor", "log", "disk"],
 )
 async def test_an_honest_task_beside_a_bomb_loses_less_than_a_quarter_of_its_time(
     arena: Arena, script: str
 ) -> None:
-    # Work that takes some seconds of a processor. The machine may have other things to do: the
-    # better of two.
+    # Work that takes some seconds of a processor. The machine may have other things to do, for a
+    # while: the best times are compared, of as many as it takes.
     honest = "i=0; while [ $i -lt 1500000 ]; do i=$((i + 1)); done"
     box = arena.sandbox(2, **{**TIGHT, "MEMORY_PERCENT": "4"})
 
@@ -125,11 +146,16 @@ async def test_an_honest_task_beside_a_bomb_loses_less_than_a_quarter_of_its_tim
         while True:
             await arena.attack(box, script, limit=20)
 
-    alone = min([await timed() for _ in range(2)])
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(attacker)
-        await trio.sleep(1)
-        beside = min([await timed() for _ in range(2)])
-        nursery.cancel_scope.cancel()
-
-    assert beside < alone * 1.25
+    await quiet()
+    alone: list[float] = []
+    beside: list[float] = []
+    for _ in range(ROUNDS):
+        alone.append(await timed())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(attacker)
+            await trio.sleep(1)
+            beside.append(await timed())
+            nursery.cancel_scope.cancel()
+        if min(beside) < min(alone) * 1.25:
+            return
+    pytest.fail(f"alone {alone} ms, beside the bomb {beside} ms")
