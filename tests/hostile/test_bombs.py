@@ -17,8 +17,8 @@ pytestmark = pytest.mark.timeout(300)
 
 GB: Final = 1024**3
 
-#: An app forks until it may not any more, and goes on trying.
-FORK_BOMB: Final = "b() { b | b & }; while :; do b; done 2> /dev/null"
+#: Forks until it may not any more. Shells end when they cannot fork: the first one does not stay.
+FORK_BOMB: Final = "while :; do sleep 1000 & done 2> /dev/null & exec tail -f /dev/null"
 MEMORY_BOMB: Final = "tail /dev/zero"
 CPU_HOG: Final = "for i in 1 2 3 4 5 6 7 8; do (while :; do :; done) & done; wait"
 LOG_BOMB: Final = "yes 'a line of a log that nobody will ever read, and another, and another one'"
