@@ -111,9 +111,18 @@ class Firewall:
         return await self._call((self.tool, "-w", "-t", self.table, *words), b"")
 
     async def _call(self, command: tuple[str, ...], said: bytes) -> str:
-        run = partial(trio.run_process, capture_stdout=True, capture_stderr=True, check=False)
+        run = partial(
+            trio.run_process,
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            # The worker's own has secrets.
+            env={"PATH": _SBIN},
+        )
         try:
-            done: subprocess.CompletedProcess[bytes] = await run(command, stdin=said)
+            done: subprocess.CompletedProcess[bytes] = await run(
+                command, stdin=said, env={"PATH": _SBIN}
+            )
         except OSError as error:
             raise EngineRefused(f"{command[0]}: {error}") from error
         if done.returncode:

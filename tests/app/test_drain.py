@@ -21,8 +21,8 @@ from iexec_worker.secret import Secret
 from iexec_worker.stages.task import Record
 from iexec_worker.telemetry.redaction import Redactor
 from iexec_worker.wire import Status
-from tests.samples import TASK, authorization
 from tests.confined import sandbox
+from tests.samples import TASK, authorization
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
