@@ -100,8 +100,13 @@ class Ended:
 
     @property
     def told(self) -> list[Status]:
-        """The statuses that the pool took, in order."""
-        return [told.status for told in self.updates if told.accepted]
+        """The statuses that the pool took or, of what it sees on-chain, knew already; in order."""
+        taken = {told.status for told in self.updates if told.accepted}
+        return [
+            told.status
+            for told in self.updates
+            if told.accepted or (told.known and told.status not in taken)
+        ]
 
     def update(self, status: Status) -> Told:
         """The update with *status*."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.backstage import Backstage
 
 #: The longest takes 70 s, and all of them start at once.
-LIMIT: Final = 100
+LIMIT: Final = 200
 
 # The first of these tests waits for them all.
 pytestmark = pytest.mark.timeout(LIMIT + 30)

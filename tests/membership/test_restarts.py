@@ -28,7 +28,7 @@ MOMENTARY: Final = 5
 
 @pytest.mark.node
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 async def test_a_thousand_sessions_leave_nothing_behind(
     tmp_path: Path, log_events: list[MutableMapping[str, Any]]
 ) -> None:

@@ -65,6 +65,11 @@ class Told:
         """True iff the scheduler recorded the status."""
         return self.code == 200
 
+    @property
+    def known(self) -> bool:
+        """True iff the scheduler had recorded it already."""
+        return self.code == 208
+
 
 @define(eq=False)
 class Record:
