@@ -41,11 +41,12 @@ def start() -> Iterator[Start]:
     """Start the command as a process, as `cli` runs it; what still runs is ended afterwards."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(*args: str, **environ: str) -> subprocess.Popen[str]:
+    def start(*args: str, stdin: int | None = None, **environ: str) -> subprocess.Popen[str]:
         clean = {k: v for k, v in os.environ.items() if not k.upper().startswith(_OF_THE_WORKER)}
         process = subprocess.Popen(
             [sys.executable, "-m", "iexec_worker", *args],
             env=clean | {"XDG_CACHE_HOME": str(CACHE)} | environ,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
