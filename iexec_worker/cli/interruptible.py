@@ -37,7 +37,7 @@ def command(cuts: list[Cut]) -> None:
     Be a worker as `run` is, and do what standard input says.
 
     A line `interrupt X`, X from 0 to below 1, cancels one part of the tree: the one at X among
-    all that would be started again, as the tree lists them.
+    all that would be started again, as the tree lists them. X may also be a path in the tree.
     """
     config = configuration()
     try:
@@ -67,12 +67,17 @@ async def _listen(node: Node) -> None:
 
 
 def _obey(node: Node, words: list[str]) -> None:
+    parts = [found for found in node.walk() if found[1].interruptible]
     match words:
-        case ["interrupt", pick]:
-            parts = [found for found in node.walk() if found[1].interruptible]
+        case ["interrupt", path] if path in dict(parts):
+            _interrupt(path, dict(parts)[path])
+        case ["interrupt", pick] if "/" not in pick:
             if parts:
-                path, part = parts[int(float(pick) * len(parts))]
-                log.warning("interrupted", part=path, doing=part.doing)
-                part.interrupt()
+                _interrupt(*parts[int(float(pick) * len(parts))])
         case _:
             log.warning("not understood", words=words)
+
+
+def _interrupt(path: str, part: Node) -> None:
+    log.warning("interrupted", part=path, doing=part.doing)
+    part.interrupt()

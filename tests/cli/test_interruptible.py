@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Start
-
-#: The tree of a worker whose pool never answers: systemd, server, engine, disk, and its member
-#: between two tries or not.
-_SERVER: Final = "0.25"
 
 
 def free_port() -> str:
@@ -56,7 +52,7 @@ def test_a_part_that_fails_too_often_ends_the_process_with_status_1(
         event = json.loads(said) if said.startswith("{") else {}
         if (event.get("part"), event.get("state")) == ("server", "running"):
             cuts += 1
-            process.stdin.write(f"interrupt {_SERVER}\n")
+            process.stdin.write("interrupt worker/server\n")
             process.stdin.flush()
 
     assert (cuts, process.wait(timeout=20)) == (4, 1), said
