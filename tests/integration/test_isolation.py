@@ -24,7 +24,9 @@ from iexec_worker.devpool.chaos.dockerd import returning_engine
 from iexec_worker.devpool.chaos.line import Plan
 from iexec_worker.devpool.chaos.processes import frozen as frozen_process
 from iexec_worker.devpool.pool import Pool, open_pool
-from iexec_worker.wire import Status
+from iexec_worker.model import ContributionStatus
+from iexec_worker.wire import Cause, Status
+from tests.integration.evidence import digest_of
 from tests.integration.hired import Agency, Hired, until
 from tests.integration.line import Line
 from tests.integration.moments import computing
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from iexec_worker.devpool.registry import Registry
     from tests.backstage import Backstage
+    from tests.integration.shop import Bought, Ended
 
 LIMIT: Final = 150
 
@@ -50,6 +53,13 @@ APART: Final = 11.0
 
 PULLS: Final = 16
 
+#: Why a task has failed for want of room: no archive of the result, or half a result.
+SPOILT: Final = {
+    Cause.POST_COMPUTE_OUT_FOLDER_ZIP_FAILED,
+    Cause.POST_COMPUTE_SEND_COMPUTED_FILE_FAILED,
+    Cause.POST_COMPUTE_COMPUTED_FILE_NOT_FOUND,
+}
+
 
 @frozen
 class Scene:
@@ -59,11 +69,11 @@ class Scene:
     shop: Shop
     worker: Hired
 
-    async def computes(self, order: Order) -> str:
+    async def computes(self, order: Order) -> Bought:
         """Buy a task and wait until it computes."""
         bought = await self.shop.buy(order)
         await computing(self.pool, self.worker, bought.task_id)
-        return bought.task_id
+        return bought
 
     async def longest_silence(self) -> float:
         """The most seconds between two pings, from the last one before now on."""
@@ -79,10 +89,9 @@ class Scene:
         ended = await self.shop.over(bought, self.worker.wallet)
         return ended.told[-1] is Status.COMPLETED
 
-    async def over(self, task_id: str) -> bool:
-        """Wait for the end of a task; True when it was completed."""
-        told = await self.pool.record.until_over(task_id, self.worker.wallet)
-        return told.status is Status.COMPLETED
+    async def over(self, *bought: Bought) -> tuple[Ended, ...]:
+        """Wait for the end of tasks."""
+        return tuple([await self.shop.over(one, self.worker.wallet) for one in bought])
 
 
 @frozen
@@ -123,11 +132,19 @@ async def _dismiss(agency: Agency) -> None:
 
 @frozen
 class Outcome:
-    """The longest silence in the trouble, and whether the tasks in it and after it completed."""
+    """
+    The longest silence in the trouble, how the tasks in it ended, whether one after it completed.
+    """
 
     silence: float
-    inside: bool
+    inside: tuple[Ended, ...]
     afterwards: bool
+
+    @property
+    def completed(self) -> bool:
+        """True iff the trouble did no harm to any task."""
+        inside = all(one.told[-1] is Status.COMPLETED for one in self.inside)
+        return inside and self.afterwards
 
 
 async def stalled_pulls(stage: Stage) -> Outcome:
@@ -139,8 +156,7 @@ async def stalled_pulls(stage: Stage) -> Outcome:
         told = {one.task_id: scene.pool.record.statuses(one.task_id)[-1] for one in bought}
         assert set(told.values()) == {Status.APP_DOWNLOADING}
         await stage.stalled.move()
-        inside = [await scene.over(one.task_id) for one in bought]
-        return Outcome(silence, all(inside), await scene.completes(Order()))
+        return Outcome(silence, await scene.over(*bought), await scene.completes(Order()))
 
 
 async def frozen_engine(stage: Stage) -> Outcome:
@@ -148,11 +164,11 @@ async def frozen_engine(stage: Stage) -> Outcome:
         returning_engine(stage.folder / "engine", live_restore=False) as engine,
         stage.scene("frozen", engine_url=engine.host) as scene,
     ):
-        task_id = await scene.computes(Order("sleep=5"))
+        bought = await scene.computes(Order("sleep=5"))
         assert engine.daemon is not None
         with frozen_process(engine.daemon.process.pid):
             silence = await scene.longest_silence()
-        return Outcome(silence, await scene.over(task_id), await scene.completes(Order()))
+        return Outcome(silence, await scene.over(bought), await scene.completes(Order()))
 
 
 async def full_disk(stage: Stage) -> Outcome:
@@ -162,24 +178,24 @@ async def full_disk(stage: Stage) -> Outcome:
         async def full() -> bool:
             return shutil.disk_usage(disk).free == 0
 
-        task_id = await scene.computes(Order("sleep=5"))
+        bought = await scene.computes(Order("sleep=5"))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(fill, disk, math.inf)
             await until(full)
             silence = await scene.longest_silence()
             nursery.cancel_scope.cancel()
-        return Outcome(silence, await scene.over(task_id), await scene.completes(Order()))
+        return Outcome(silence, await scene.over(bought), await scene.completes(Order()))
 
 
 async def slow_node(stage: Stage) -> Outcome:
     async with stage.scene("node") as scene:
-        task_id = await scene.computes(Order("sleep=5"))
+        bought = await scene.computes(Order("sleep=5"))
         line = scene.pool.services.node.proxy
         # There and back: an answer takes 30 s.
         line.set(Plan(latency=15))
         silence = await scene.longest_silence()
         line.set(Plan())
-        return Outcome(silence, await scene.over(task_id), await scene.completes(Order()))
+        return Outcome(silence, await scene.over(bought), await scene.completes(Order()))
 
 
 SCENES: Final = (stalled_pulls, frozen_engine, full_disk, slow_node)
@@ -242,20 +258,30 @@ def outcomes(
 def test_sixteen_pulls_that_stall_do_not_delay_a_ping(outcomes: Outcomes) -> None:
     found = outcomes.of(stalled_pulls)
     assert found.silence <= APART
-    assert (found.inside, found.afterwards) == (True, True)
+    assert found.completed
 
 
 def test_a_frozen_engine_does_not_delay_a_ping(outcomes: Outcomes) -> None:
     found = outcomes.of(frozen_engine)
     assert found.silence <= APART
-    assert (found.inside, found.afterwards) == (True, True)
+    assert found.completed
 
 
 def test_a_full_disk_does_not_delay_a_ping(outcomes: Outcomes) -> None:
     found = outcomes.of(full_disk)
     assert found.silence <= APART
-    # An app that cannot write its result has failed; the next one can.
     assert found.afterwards
+    (spoilt,) = found.inside
+    if Status.COMPUTED in spoilt.told:
+        # There was room for its few bytes, freed by others: then none of them may be missing.
+        assert spoilt.told[-1] is Status.COMPLETED
+        assert spoilt.files["result.txt"] == b"task index: 0 of 1\nargument: [sleep=5]\n"
+        assert spoilt.onchain.result_digest == digest_of(spoilt.files)
+        return
+    # An app that cannot write its result has failed, whatever its exit status, and that is told.
+    assert spoilt.told[-2:] == [Status.COMPUTE_FAILED, Status.ABORTED]
+    assert spoilt.cause(Status.COMPUTE_FAILED) in SPOILT
+    assert spoilt.contribution.status is ContributionStatus.UNSET
 
 
 def test_a_node_that_answers_after_thirty_seconds_does_not_delay_a_ping(
@@ -263,4 +289,4 @@ def test_a_node_that_answers_after_thirty_seconds_does_not_delay_a_ping(
 ) -> None:
     found = outcomes.of(slow_node)
     assert found.silence <= APART
-    assert (found.inside, found.afterwards) == (True, True)
+    assert found.completed
