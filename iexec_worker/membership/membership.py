@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -43,24 +44,25 @@ async def run(
     ):
         async with trio.open_nursery() as services:
             async with trio.open_nursery() as nursery:
-                group = Replicates(member.around, nursery, replicates)
-                await group.resume()
-                tidy = Janitor(
-                    member.leftovers,
-                    member.images,
-                    group.lives,
-                    group.images,
-                    group.recovered,
-                    janitor,
-                )
-                services.start_soon(supervise, tidy.run, janitor, FOREVER)
-                attendance = Attendance(member, group, session)
-                seat(attendance)
-                services.start_soon(supervise, attendance.run, session, SESSION)
-                services.start_soon(_park, member, group, nursery.cancel_scope)
-                task_status.started()
-                await member.ending.draining.wait()
-            group.close()
+                # Closed before the nursery is, also when cancelled: an answer may still be on its
+                # way that offers a task.
+                with closing(Replicates(member.around, nursery, replicates)) as group:
+                    await group.resume()
+                    tidy = Janitor(
+                        member.leftovers,
+                        member.images,
+                        group.lives,
+                        group.images,
+                        group.recovered,
+                        janitor,
+                    )
+                    services.start_soon(supervise, tidy.run, janitor, FOREVER)
+                    attendance = Attendance(member, group, session)
+                    seat(attendance)
+                    services.start_soon(supervise, attendance.run, session, SESSION)
+                    services.start_soon(_park, member, group, nursery.cancel_scope)
+                    task_status.started()
+                    await member.ending.draining.wait()
             services.cancel_scope.cancel()
 
 

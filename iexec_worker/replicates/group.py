@@ -46,7 +46,7 @@ class Replicates:
     nursery: trio.Nursery
     node: Node
     _live: dict[str, Replicate] = field(init=False, factory=dict)
-    _closed: bool = field(init=False, default=False)
+    _closing: bool = field(init=False, default=False)
     #: Set once the folders of tasks were read: before, nobody knows what is lost.
     _resumed: bool = field(init=False, default=False)
     #: Set once the pool has said which tasks of ours it still wants, and they live.
@@ -71,8 +71,13 @@ class Replicates:
         return tuple(task.description.app_uri for task in self.tasks)
 
     def close(self) -> None:
-        """Begin no more: what is offered from now on is written down for the next life."""
-        self._closed = True
+        """Take on no more once none is alive: what is offered then is for the next life."""
+        self._closing = True
+
+    @property
+    def _over(self) -> bool:
+        """True when the nursery may be closed already, or is so at the next moment."""
+        return self._closing and not self._live
 
     async def resume(self) -> None:
         """
@@ -120,7 +125,7 @@ class Replicates:
             slot.release()
             return
         record = Record(offer.authorization, offer.sms_url, Action.PLEASE_START)
-        if self._closed:
+        if self._over:
             slot.release()
             log.warning("offered when the worker ended: the next life begins it", task=task_id)
             await self.around.journal.save(record)
@@ -146,7 +151,7 @@ class Replicates:
 
     def _take_up(self, notification: Notification) -> None:
         """Live for a task that the pool counts as ours and of which nothing is left here."""
-        if notification.authorization is None or self._closed or not self._resumed:
+        if notification.authorization is None or self._over or not self._resumed:
             return
         task_id = notification.chain_task_id
         log.warning("nothing is left of a task, finding out", task=task_id)

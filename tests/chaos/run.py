@@ -110,7 +110,8 @@ class Run:
                 raise Broken(self._story(describe(error), log)) from error
         errors = [event for event in log if event["log_level"] in ("error", "critical")]
         if errors:
-            raise Broken(self._story(f"{len(errors)} errors in the log", log))
+            told = "\n".join(f"    {_line(event)}" for event in errors)
+            raise Broken(self._story(f"{len(errors)} errors in the log\n{told}", log))
         return Report(outcome, self.steps, self.seconds, self._story("", log))
 
     async def _play(self) -> Outcome:

@@ -33,6 +33,8 @@ KEPT: Final = (
     Job("abort while computing", 7, (Point(Cut.CRASH, 150),)),
     # With a transaction that is nowhere but in the mempool.
     Job("reveal stuck", 7, (Point(Cut.CANCEL, 420), Point(Cut.CRASH, 80))),
+    # While the pool's answer with an offer arrives, and no replicate lives.
+    Job("strangers publish", 655975, (Point(Cut.CANCEL, 61),)),
 )
 
 

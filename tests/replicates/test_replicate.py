@@ -11,6 +11,7 @@ import trio.testing
 
 from iexec_worker.errors import StageFailed, Unavailable
 from iexec_worker.model import Notification
+from iexec_worker.replicates.slots import Slots
 from iexec_worker.scheduler.api import Answer
 from iexec_worker.stages.task import Details
 from iexec_worker.wire import Action, Cause, Status
@@ -307,3 +308,24 @@ async def test_an_upload_that_nobody_asked_for_does_not_end_the_task(world: Worl
         world.publish(Action.PLEASE_COMPLETE)
         await told(world, Status.COMPLETED)
     assert Status.ABORTED not in world.pool.statuses
+
+
+async def test_a_task_that_is_offered_when_all_is_over_is_for_the_next_life(world: World) -> None:
+    async with world.replicates() as replicates:
+        replicates.close()
+        await world.begin(replicates)
+        assert world.node.children == {}
+        assert world.slots.used == 0
+        records, lost = await replicates.around.journal.load()
+    assert [record.authorization.chain_task_id for record in records] == [TASK]
+    assert lost == []
+    assert world.pool.told == []
+
+
+async def test_a_task_that_is_offered_while_others_end_is_begun(world: World) -> None:
+    async with world.replicates() as replicates:
+        await world.begin(replicates, "0x" + 64 * "e")
+        replicates.close()
+        world.slots = Slots(1)
+        await world.begin(replicates)
+        await told(world, Status.STARTED)
