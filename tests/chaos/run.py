@@ -20,7 +20,7 @@ from tests.chaos.outcome import check_nothing_left, read_outcome
 from tests.chaos.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tests.chaos.outcome import Outcome
@@ -163,7 +163,7 @@ class Run:
 _LINES: Final = 60
 
 
-def _line(event: dict[str, Any]) -> str:
+def _line(event: Mapping[str, Any]) -> str:
     facts = {k: v for k, v in event.items() if k not in ("event", "log_level", "task")}
     told = " ".join(f"{key}={value}" for key, value in facts.items())
     return f"{event['log_level']:8}{event['event']}  {told}"[:300]
