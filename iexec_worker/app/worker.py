@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -119,6 +120,9 @@ class Root:
     async def run(self, *, task_status: trio.TaskStatus[str]) -> None:
         """Run all parts; ends when the membership has been drained."""
         give_up = partial(os._exit, os.EX_SOFTWARE)
+        # Names are looked up in threads, too: pings must not queue behind files on a slow disk.
+        # What runs in them is bounded by the tasks at hand.
+        trio.to_thread.current_default_thread_limiter().total_tokens = math.inf
         with (
             self.node.child("systemd") as systemd,
             self.node.child("server") as server,

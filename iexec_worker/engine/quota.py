@@ -100,7 +100,7 @@ class Quota:
         found = await _usage(self.folder, most)
         if found.bytes > most:
             return f"it wrote more than {self.most / GB:g} GB"
-        if not found.whole and shutil.disk_usage(self.folder).free < self.floor:
+        if not found.whole and await _free(self.folder) < self.floor:
             return f"less than {self.floor / GB:g} GB are free, and its files are closed to us"
         return ""
 
@@ -111,6 +111,10 @@ class Quota:
 
 async def _usage(folder: Path, most: int) -> Usage:
     return await trio.to_thread.run_sync(usage, folder, most)
+
+
+async def _free(folder: Path) -> int:
+    return (await trio.to_thread.run_sync(shutil.disk_usage, folder)).free
 
 
 def _written(api: APIClient, container: str) -> int:
