@@ -2,6 +2,7 @@
 #
 #   make demo                 a pool, a worker and a task on this machine; ARGS="--tasks 5" for more
 #   make test                 formatter, linter, types, tests;  ARGS="tests/chain -x" for a part of them
+#   make unit                 the tests that need neither engine nor node; in seconds
 #   make chaos                a life cut at every step, in memory; real workers cut 200 times; then
 #                             ten minutes of faults in a pool with workers, as root; ARGS="--seed 7"
 #   make hostile              every attack of tests/hostile, as root; `make test` has the quick ones
@@ -18,7 +19,7 @@ BIN := .venv/bin
 ARGS :=
 
 .DEFAULT_GOAL := install
-.PHONY: install demo test check audit chaos hostile fuzz bench
+.PHONY: install demo test unit check audit chaos hostile fuzz bench
 
 install:
 	@scripts/setup python
@@ -31,6 +32,10 @@ test:
 	@scripts/setup test
 	@$(MAKE) --no-print-directory check
 	$(BIN)/pytest $(ARGS)
+
+unit:
+	@scripts/setup python
+	$(BIN)/pytest -m 'not docker and not node and not slow and not hostile' $(ARGS)
 
 check:
 	$(BIN)/ruff format --check .

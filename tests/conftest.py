@@ -3,6 +3,7 @@ that need one."""
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 from pathlib import Path
@@ -28,11 +29,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--chaos-points", type=int, default=6, help="cuts of real workers (default: 6)")
 
 
+def pytest_collection_finish() -> None:
+    # What was imported stays: looking for garbage in it, again and again, takes seconds.
+    gc.freeze()
+
+
 @pytest.fixture(scope="session")
 def seed(request: pytest.FixtureRequest) -> int:
     """What all randomness of the sweep comes from."""
     given: int | None = request.config.getoption("--chaos-seed")
     return random.SystemRandom().randrange(10**6) if given is None else given
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hasty_disk() -> Iterator[None]:
+    """Nobody cuts the power in a test: what this process writes need not reach the disk first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda fd: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -64,15 +64,10 @@ class Module:
         """All of its syntax, flat."""
         return flat(self.tree)
 
-    def imports(self) -> Iterator[str]:
+    @property
+    def imports(self) -> frozenset[str]:
         """All modules of this package it imports, for types and in functions too."""
-        for node in self.nodes:
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names if ours(alias.name))
-            elif isinstance(node, ast.ImportFrom) and node.module and ours(node.module):
-                for alias in node.names:
-                    whole = f"{node.module}.{alias.name}"
-                    yield whole if whole in NAMES else node.module
+        return imported(self)
 
     def waits(self) -> bool:
         """True iff it does input or output by Trio's rules; the others are sans-IO."""
@@ -108,6 +103,21 @@ def layer(part: str) -> int:
 
 
 @cache
+def imported(module: Module) -> frozenset[str]:
+    return frozenset(_imported(module))
+
+
+def _imported(module: Module) -> Iterator[str]:
+    for node in module.nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if ours(alias.name))
+        elif isinstance(node, ast.ImportFrom) and node.module and ours(node.module):
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in NAMES else node.module
+
+
+@cache
 def named(module: Module) -> set[str]:
     """Every name it uses, dotted where it is written so, and every name it imports from others."""
     names: set[str] = set()
@@ -126,25 +136,25 @@ def goes_up(module: Module) -> set[str]:
         beside = layer(part) == layer(module.part) and module.part not in SEPARATE
         return part == module.part or beside or layer(part) < layer(module.part)
 
-    return {name for name in module.imports() if not allowed(part_of(name))}
+    return {name for name in module.imports if not allowed(part_of(name))}
 
 
 def borrows_the_pool(module: Module) -> set[str]:
     if module.part in {"devpool", "cli"}:
         return set()
-    return {name for name in module.imports() if part_of(name) == "devpool"}
+    return {name for name in module.imports if part_of(name) == "devpool"}
 
 
 def shares_io_with_the_pool(module: Module) -> set[str]:
     if module.part != "devpool":
         return set()
-    shared = {name for name in module.imports() if part_of(name) != "devpool"}
+    shared = {name for name in module.imports if part_of(name) != "devpool"}
     return {name for name in shared if any(MODULES[part].waits() for part in handed_on(name))}
 
 
 def handed_on(name: str) -> set[str]:
     """Module *name* and, if it is a package, those of its own that it hands on."""
-    return {name, *(part for part in MODULES[name].imports() if part.startswith(f"{name}."))}
+    return {name, *(part for part in MODULES[name].imports if part.startswith(f"{name}."))}
 
 
 def reads_the_process(module: Module) -> set[str]:
@@ -213,7 +223,7 @@ def test_a_breach_is_seen(rule: Callable[[Module], set[str]], name: str, source:
 
 
 def test_no_imports_go_round_in_a_circle() -> None:
-    graph = {module.name: set(module.imports()) - {module.name} for module in MODULES.values()}
+    graph = {module.name: set(module.imports) - {module.name} for module in MODULES.values()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from attrs import define
 
 from iexec_worker.devpool.http.faults import Faults
 from iexec_worker.devpool.http.record import Record
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     import trio
+    from quart_trio import QuartTrio
 
 
 @pytest.fixture
@@ -24,12 +26,37 @@ def settings() -> SchedulerSettings:
     return SchedulerSettings(ask_period=0.0, block_time=0.01)
 
 
+@define(eq=False)
+class Current:
+    """Stands for the scheduler of the test that runs, in routes that outlive it."""
+
+    scheduler: Scheduler | None = None
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.scheduler, name)
+
+
+@pytest.fixture(scope="session")
+def current() -> Current:
+    return Current()
+
+
+@pytest.fixture(scope="session")
+def app(current: Current) -> QuartTrio:
+    """The scheduler's app. To make it, with its routes, takes longer than most tests of it."""
+    scheduler: Any = current
+    return make_app(scheduler)
+
+
 @pytest.fixture
-async def desk(settings: SchedulerSettings, nursery: trio.Nursery) -> AsyncIterator[Desk]:
+async def desk(
+    settings: SchedulerSettings, nursery: trio.Nursery, app: QuartTrio, current: Current
+) -> AsyncIterator[Desk]:
     chain, results, record = FakeChain(), FakeResults(), Record()
     scheduler = Scheduler(settings=settings, chain=chain, results=results, record=record)
     await nursery.start(scheduler.run)
-    service = Service("scheduler", make_app(scheduler), Faults(), record)
+    current.scheduler = scheduler
+    service = Service("scheduler", app, Faults(), record)
     port = await nursery.start(service.run)
     url = f"http://127.0.0.1:{port}"
     # Loading certificates, of which these tests need none, would take most of their time.
