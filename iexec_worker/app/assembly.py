@@ -111,7 +111,7 @@ def api_of(own: Identity) -> SchedulerApi:
 def build_chain(own: Identity, terms: Terms, client: httpx.AsyncClient) -> Chain:
     """Build what talks to the chain that *terms* name, through *client*."""
     urls = own.config.chain.node_urls or (terms.chain.node_url,)
-    provider = NodeProvider(client, urls)
+    provider = NodeProvider(client, urls, terms.chain.chain_id)
     blocks = BlockWatch(provider, terms.chain.block_time)
     rules = GasRules(
         own.config.chain.gas_price_multiplier,

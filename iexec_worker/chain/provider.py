@@ -25,15 +25,23 @@ class NodeProvider:
     """
     JSON-RPC over *client* (which the caller closes) with the nodes at *urls*, in this order.
 
+    Whoever makes this compares the chain of the first; each to which it moves on has to be of
+    *chain_id* before it is asked anything else.
+
     Every method raises `Unavailable` when no node gives a usable answer, and `NodeRefused` when
     one answers with an error. Texts name hosts only: paths and log-ins of URLs are secrets.
     """
 
-    def __init__(self, client: httpx.AsyncClient, urls: Sequence[str]) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, urls: Sequence[str], chain_id: int | None = None
+    ) -> None:
         assert urls, "a provider needs a node"
         self._client = client
         self._urls = [httpx.URL(url) for url in urls]
         self._current = 0
+        self._chain_id = chain_id
+        #: Nodes whose chain was compared, and that were not left since.
+        self._known = {0}
 
     @property
     def host(self) -> str:
@@ -60,6 +68,7 @@ class NodeProvider:
             asked = self._current
             url = self._urls[asked]
             try:
+                await self._get_to_know(asked)
                 return await self._ask(url, requests)
             except Unavailable as error:
                 problems.append(f"node {_host(url)}: {error}")
@@ -71,6 +80,7 @@ class NodeProvider:
         heads = {}
         for number, url in enumerate(self._urls):
             try:
+                await self._get_to_know(number)
                 (head,) = await self._ask(url, [Request("eth_blockNumber")])
                 heads[number] = int(head, 16)
             except (Unavailable, TypeError, ValueError):
@@ -80,19 +90,35 @@ class NodeProvider:
         best = max(heads, key=lambda number: (heads[number], -number))
         if heads[best] > heads.get(self._current, -1) + TOLERATED_LAG:
             behind = heads[best] - heads.get(self._current, 0)
-            log.warning("node left", host=self.host, reason=f"{behind} blocks behind")
-            self._current = best
+            self._move(best, f"{behind} blocks behind")
 
     @property
     def alternatives(self) -> int:
         """How many other nodes there are."""
         return len(self._urls) - 1
 
+    async def _get_to_know(self, number: int) -> None:
+        """Raise `Unavailable` when a node that is not known is of another chain than the pool."""
+        if self._chain_id is None or number in self._known:
+            return
+        (told,) = await self._ask(self._urls[number], [Request("eth_chainId")])
+        try:
+            found = int(told, 16)
+        except (TypeError, ValueError):
+            raise Unavailable("it does not say of which chain it is") from None
+        if found != self._chain_id:
+            raise Unavailable(f"it is of chain {found}, the pool works on chain {self._chain_id}")
+        self._known.add(number)
+
     def _leave(self, asked: int, reason: str) -> None:
         # Requests run side by side: only the first that fails moves on, not each of them.
         if self.alternatives and self._current == asked:
-            self._current = (asked + 1) % len(self._urls)
-            log.warning("node left", host=_host(self._urls[asked]), reason=reason)
+            self._move((asked + 1) % len(self._urls), reason)
+
+    def _move(self, number: int, reason: str) -> None:
+        log.warning("node left", host=self.host, reason=reason)
+        self._known.discard(self._current)
+        self._current = number
 
     async def _ask(self, url: httpx.URL, requests: Sequence[Request]) -> list[Any]:
         try:

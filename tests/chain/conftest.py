@@ -129,9 +129,14 @@ def make_node(nursery: trio.Nursery) -> MakeNode:
 
 
 @pytest.fixture
-async def make_provider() -> AsyncIterator[MakeProvider]:
+async def client() -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(trust_env=False, verify=False, timeout=5) as client:
-        yield lambda *urls: NodeProvider(client, urls)
+        yield client
+
+
+@pytest.fixture
+async def make_provider(client: httpx.AsyncClient) -> MakeProvider:
+    return lambda *urls: NodeProvider(client, urls)
 
 
 @pytest.fixture

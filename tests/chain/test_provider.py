@@ -10,7 +10,7 @@ from iexec_worker.chain.provider import NodeProvider
 from iexec_worker.chain.rpc import NodeRefused, Request
 from iexec_worker.errors import Unavailable
 
-from .conftest import HangUp, MakeNode, MakeProvider, RpcError
+from .conftest import Handler, HangUp, MakeNode, MakeProvider, RpcError
 
 
 async def echo(method: str, params: list[Any]) -> object:
@@ -178,6 +178,77 @@ async def test_a_node_that_lags_several_blocks_is_left(
     heads[1] = 14
     await provider.prefer_freshest()
     assert provider.host in nodes[1].url
+
+
+def of_chain(number: int, head: int = 10) -> Handler:
+    async def answer(method: str, params: list[Any]) -> object:
+        return {"eth_chainId": hex(number), "eth_blockNumber": hex(head)}.get(method, "stranger")
+
+    return answer
+
+
+async def test_a_node_of_another_chain_is_never_asked_instead(
+    make_node: MakeNode, client: httpx.AsyncClient
+) -> None:
+    first, other = await make_node(hang_up), await make_node(of_chain(5))
+    provider = NodeProvider(client, [first.url, other.url], chain_id=7)
+
+    with pytest.raises(Unavailable, match="it is of chain 5, the pool works on chain 7"):
+        await provider.call("eth_getBalance")
+
+    assert other.methods == ["eth_chainId"]
+
+
+async def test_a_node_of_the_same_chain_is_compared_once(
+    make_node: MakeNode, client: httpx.AsyncClient
+) -> None:
+    first, second = await make_node(hang_up), await make_node(of_chain(7))
+    provider = NodeProvider(client, [first.url, second.url], chain_id=7)
+
+    assert [await provider.call("eth_call") for _ in range(2)] == ["stranger", "stranger"]
+    assert second.methods == ["eth_chainId", "eth_call", "eth_call"]
+    # Who made the provider has compared the first.
+    assert first.methods == ["eth_call"]
+
+
+async def test_a_node_that_was_left_is_compared_when_it_is_back(
+    make_node: MakeNode, client: httpx.AsyncClient
+) -> None:
+    first, second = await make_node(hang_up), await make_node(of_chain(7))
+    provider = NodeProvider(client, [first.url, second.url], chain_id=7)
+    await provider.call("eth_call")
+    first.handler, second.handler = of_chain(5), hang_up
+
+    with pytest.raises(Unavailable, match="of chain 5"):
+        await provider.call("eth_call")
+    assert first.methods == ["eth_call", "eth_chainId"]
+
+
+@pytest.mark.parametrize("told", [None, "what?", RpcError(-32601, "unknown method")])
+async def test_a_node_that_tells_no_chain_is_not_asked_instead(
+    told: object, make_node: MakeNode, client: httpx.AsyncClient
+) -> None:
+    async def tell(method: str, params: list[Any]) -> object:
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+    first, other = await make_node(hang_up), await make_node(tell)
+    provider = NodeProvider(client, [first.url, other.url], chain_id=7)
+
+    with pytest.raises(Unavailable, match="does not say of which chain it is"):
+        await provider.call("eth_getBalance")
+
+
+async def test_a_node_of_another_chain_is_not_preferred_however_high_its_blocks(
+    make_node: MakeNode, client: httpx.AsyncClient
+) -> None:
+    ours, other = await make_node(of_chain(7, 10)), await make_node(of_chain(5, 1000))
+    provider = NodeProvider(client, [ours.url, other.url], chain_id=7)
+
+    await provider.prefer_freshest()
+
+    assert provider.host in ours.url
 
 
 async def test_a_call_that_is_cancelled_ends_at_once(
