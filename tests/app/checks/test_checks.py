@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import attrs
+import docker
 import pytest
 import trio
 
@@ -19,7 +22,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 
 OTHER_POOL = "0x" + "ab" * 20
-UNHEARD = {"engine", "disk"}
+#: In GB, on either side of what is too little and of what is little.
+ROOM = {0.9: Level.FAIL, 1.1: Level.WARN, 19.9: Level.WARN, 20.1: Level.OK}
+
+REAL = machine._TOO_LITTLE, machine._LITTLE
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +51,19 @@ async def test_whoever_may_join_is_well_but_for_the_engine(applicant: Applicant)
     # One coin at 22 gwei and a million gas each.
     assert "45 transactions" in found["gas"].fact
     assert found["stake"].fact == "0.001 RLC free, 0 RLC locked in tasks"
+
+
+@pytest.mark.docker
+async def test_an_engine_that_answers_is_told_with_its_version(
+    applicant: Applicant, engine_url: str
+) -> None:
+    found = await applicant.check(DOCKER_HOST=engine_url)
+
+    client = docker.DockerClient(base_url=engine_url)
+    version = client.version()["Version"]
+    client.close()
+    assert found["engine"].level is Level.OK
+    assert found["engine"].fact == f"version {version} at {engine_url}"
 
 
 async def test_without_a_scheduler_what_needs_it_is_skipped(applicant: Applicant) -> None:
@@ -156,6 +175,31 @@ async def test_a_wallet_without_a_deposit_is_warned(applicant: Applicant, tmp_pa
     )
 
     assert found["stake"].level is Level.WARN
+
+
+async def test_a_result_proxy_that_is_ill_is_the_pools_to_mend(applicant: Applicant) -> None:
+    applicant.pool.faults.on("GET /version", server="result-proxy").status(503)
+    found = await applicant.check()
+
+    assert at(Level.FAIL, found) == {"engine", "result proxy"}
+    assert "503" in found["result proxy"].fact
+    assert "tell its manager" in found["result proxy"].fix
+    assert found["scheduler"].level is Level.OK
+
+
+async def test_little_room_is_a_warning_and_too_little_a_failure(
+    applicant: Applicant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, amount in zip(("_TOO_LITTLE", "_LITTLE"), REAL, strict=True):
+        monkeypatch.setattr(machine, name, amount)
+    for room, level in ROOM.items():
+        usage = SimpleNamespace(free=int(room * 1024**3))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
+        found = (await applicant.check())["disk"]
+
+        assert found.level is level
+        assert found.fact == f"{room} GB free at {applicant.environ['IEXEC_WORKER_BASE_DIR']}"
+        assert ("make room" in found.fix) is (level is not Level.OK)
 
 
 async def test_a_folder_that_cannot_be_one_is_told(applicant: Applicant, tmp_path: Path) -> None:
