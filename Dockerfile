@@ -43,10 +43,13 @@ ENV PATH=/opt/iexec-worker/bin:$PATH \
 ARG BASE
 ARG VERSION=0.1.0
 ARG REVISION=
+# Where it was built from, for those who look for its source.
+ARG SOURCE=
 LABEL org.opencontainers.image.title="iexec-worker" \
       org.opencontainers.image.description="A node agent for iExec workerpools, on Trio" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.base.name="${BASE}" \
       org.opencontainers.image.licenses="Apache-2.0"
 

@@ -36,6 +36,9 @@ _USELESS: Final = (
     "./usr/share/man/*",
 )
 
+#: What the image is told of its source; nobody looks there.
+SOURCE: Final = "https://source.example/iexec-worker"
+
 _CONTEXT: Final = ("Dockerfile", ".dockerignore", "pyproject.toml", "README.md", "LICENSE")
 
 #: Seconds for a step of the build: pip unpacks and compiles fifty packages.
@@ -105,7 +108,7 @@ def _build(client: docker.APIClient, image: WorkerImage) -> None:
         # The first is what our own package is built with.
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
         _run(*pip, "wheel", "--wheel-dir", str(context / "wheelhouse"), "hatchling", name)
-        arguments = {"BASE": image.base, "DOCKER_GID": str(image.group)}
+        arguments = {"BASE": image.base, "DOCKER_GID": str(image.group), "SOURCE": SOURCE}
         said = list(
             client.build(
                 path=name, tag=image.tag, buildargs=arguments, rm=True, forcerm=True, decode=True

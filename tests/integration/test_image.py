@@ -16,14 +16,13 @@ import pytest
 import trio
 from attrs import frozen
 from docker.types import Healthcheck, Mount
-from eth_utils.crypto import keccak
 
 from iexec_worker import __version__
 from iexec_worker.devpool import images, wallets
 from iexec_worker.devpool.images import Recipe
 from tests.integration import evidence
 from tests.integration.hired import until
-from tests.integration.image import WorkerImage, worker_image
+from tests.integration.image import SOURCE, WorkerImage, worker_image
 from tests.integration.shop import Bought, Order, Shop, quick
 
 if TYPE_CHECKING:
@@ -215,6 +214,7 @@ def test_the_image_says_what_it_is_and_how_to_look_after_it(
     assert labels["title"] == "iexec-worker"
     assert labels["version"] == __version__
     assert labels["licenses"] == "Apache-2.0"
+    assert labels["source"] == SOURCE
     assert labels["base.name"] == image.base
     assert config["User"] == str(UID)
     assert config["Entrypoint"][0] == "tini"
@@ -266,7 +266,7 @@ async def completed(shop: Shop, bought: Bought, home: Home) -> dict[str, bytes]:
     """Wait until the task is completed; the files of its result, whose digest is on-chain."""
     ended = await shop.over(bought, home.wallet.address)
     assert ended.told[-1] == "COMPLETED"
-    digest = bytes.fromhex(evidence.digest_of(ended.files).removeprefix("0x"))
-    task = bytes.fromhex(bought.task_id.removeprefix("0x"))
-    assert ended.contribution.result_hash == "0x" + keccak(task + digest).hex()
-    return ended.files
+    files = ended.completed()
+    digest = evidence.digest_of(files)
+    assert ended.contribution.result_hash == evidence.result_hash(bought.task_id, digest)
+    return files
