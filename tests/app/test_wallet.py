@@ -12,6 +12,8 @@ from iexec_worker.app.checks.run import check
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.config import Config, load
 from iexec_worker.errors import Fatal
+from iexec_worker.telemetry import logs
+from iexec_worker.telemetry.redaction import Redactor
 from iexec_worker.telemetry.tree import Node
 
 if TYPE_CHECKING:
@@ -47,8 +49,10 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[threading.Thread]:
 
 
 async def test_a_worker_opens_it_in_another_thread(
-    config: Config, threads: list[threading.Thread]
+    config: Config, threads: list[threading.Thread], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # This process keeps its log for the tests after this one.
+    monkeypatch.setattr(logs, "configure", lambda *_: Redactor())
     with pytest.raises(Fatal, match="it does not open"):
         await worker.run(config, "json", Node("worker"))
 
