@@ -108,7 +108,7 @@ async def test_loopback_is_always_direct(proxy: Listener, origin: Listener) -> N
 async def test_what_no_proxy_names_is_not_asked_of_the_proxy(proxy: Listener) -> None:
     proxies = Proxies(http=proxy.url, no_proxy=(".invalid",))
     async with make_client(proxies, timeout=5) as client:
-        with pytest.raises(httpx.ConnectError):
+        with pytest.raises(httpx.TransportError):
             await client.get("http://core.invalid/")
 
     assert proxy.heads == []
@@ -116,7 +116,7 @@ async def test_what_no_proxy_names_is_not_asked_of_the_proxy(proxy: Listener) ->
 
 async def test_a_client_may_have_direct_hosts_of_its_own(proxy: Listener) -> None:
     async with make_client(Proxies(http=proxy.url), timeout=5, direct=["node.invalid"]) as client:
-        with pytest.raises(httpx.ConnectError):
+        with pytest.raises(httpx.TransportError):
             await client.get("http://node.invalid:8545/")
 
     assert proxy.heads == []
