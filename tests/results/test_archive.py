@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from iexec_worker.results.archive import too_long_name, zip_folder
 from iexec_worker.results.tree import Limits
 
-from .trees import grow, names_in, plain_archive
+from .trees import TREES, grow, names_in, plain_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +30,12 @@ async def zipped(source: Path, destination: Path, limits: Limits = USUAL) -> dic
 
 
 @pytest.mark.slow
-async def test_random_folders_give_what_a_plain_reading_gives(tmp_path: Path) -> None:
-    for seed in range(200):
+async def test_random_folders_give_what_a_plain_reading_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A thousand times to wait for a busy disk, and nothing to lose.
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    for seed in range(TREES):
         folder = tmp_path / str(seed)
         folder.mkdir()
         grow(folder, random.Random(seed))

@@ -14,7 +14,7 @@ from iexec_worker.model import ComputedFile
 from iexec_worker.results.digest import digest
 from iexec_worker.results.tree import Limits
 
-from .trees import grow, plain_digest, without_links
+from .trees import TREES, grow, plain_digest, without_links
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,7 +132,7 @@ async def test_a_device_is_not_read(out: Path, output: Path) -> None:
 
 @pytest.mark.slow
 async def test_random_folders_give_what_a_plain_reading_gives(out: Path, output: Path) -> None:
-    for seed in range(200):
+    for seed in range(TREES):
         folder = out / str(seed)
         folder.mkdir()
         grow(folder, random.Random(seed))

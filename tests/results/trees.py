@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     import random
     from pathlib import Path
 
+#: Trees of a test of equality: few enough to be quick, enough for what is rare to happen often.
+TREES = 1_000
+
+#: Bytes of a file and how often it has them; the largest are read in more than one piece.
+SIZES = {0: 30, 1: 30, 100: 30, 70_000: 3, 300_000: 1}
+
 NAMES = ("a", "A", "b.txt", "é", "z", "Z-1", "\uffee", "\U0001f600", "stdout.txt", "a b", ".hidden")
 
 
@@ -25,7 +31,8 @@ def grow(folder: Path, dice: random.Random, depth: int = 0) -> None:
         elif kind < 0.35:
             path.symlink_to(dice.choice(("/etc/passwd", "a", "nowhere", "..")))
         else:
-            path.write_bytes(dice.randbytes(dice.choice((0, 1, 100, 70_000))))
+            (size,) = dice.choices(list(SIZES), list(SIZES.values()))
+            path.write_bytes(dice.randbytes(size))
 
 
 def plain_archive(folder: Path) -> dict[str, bytes]:
