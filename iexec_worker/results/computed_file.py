@@ -18,6 +18,18 @@ NAME: Final = "computed.json"
 MAX_BYTES: Final = 1024**2
 
 
+def require_small(iexec_out: Path) -> None:
+    """
+    Look at the size of the file, before all of *iexec_out* is packed with it.
+
+    Raises `ValueError` when it is too large. What else is wrong with it is found by `copy`.
+    """
+    with suppress(OSError), open_folder(iexec_out) as root:
+        info = os.stat(NAME, dir_fd=root, follow_symlinks=False)
+        if stat.S_ISREG(info.st_mode):
+            _require_small(info.st_size)
+
+
 def copy(iexec_out: Path, output: Path) -> None:
     """
     Copy the file from *iexec_out* to *output*, where no app can change it any more.
@@ -80,9 +92,13 @@ def _content(folder: Path) -> bytes:
         if not stat.S_ISREG(info.st_mode):
             raise ValueError(f"{NAME} is a folder")
         content = b"".join(read_chunks(fd, MAX_BYTES + 1))
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"{NAME} is larger than {MAX_BYTES} bytes")
+    _require_small(len(content))
     return content
+
+
+def _require_small(size: int) -> None:
+    if size > MAX_BYTES:
+        raise ValueError(f"{NAME} is larger than {MAX_BYTES} bytes")
 
 
 def _text(document: dict[str, Any], key: str) -> str:

@@ -41,6 +41,8 @@ class PostCompute:
                 Cause.POST_COMPUTE_TOO_LONG_RESULT_FILE_NAME,
                 f"{name!r} is longer than 31 characters",
             )
+        # It fails for this below, too, but only after gigabytes that nobody will want were packed.
+        await _step(Cause.POST_COMPUTE_SEND_COMPUTED_FILE_FAILED, computed_file.require_small, out)
         await _step(
             Cause.POST_COMPUTE_OUT_FOLDER_ZIP_FAILED,
             archive.zip_folder,
