@@ -129,6 +129,8 @@ async def test_no_secret_is_in_anything_that_a_worker_says(
             assert await worker.process.child.process.wait() == 0
         await images.remove(engine_url, image)
 
+    (warned,) = (e["reason"] for e in worker.events() if e["event"] == "others may use the wallet")
+    assert "chmod 600" in warned
     _tokens(pool, hunted)
     hunted.search("log", worker.log.read_bytes())
     for path in worker.place.folder.rglob("*"):
@@ -147,6 +149,8 @@ async def _place(agency: Agency, hunted: Secrets) -> Place:
     password = hunted.new("wallet password", odd=True)
     encrypted = Account.encrypt(key, password, kdf="scrypt", iterations=2)
     place.wallet.path.write_text(json.dumps(encrypted))
+    # As a careless operator leaves it: that is warned about.
+    place.wallet.path.chmod(0o644)
     wallet = attrs.evolve(place.wallet, password=password)
     given = {**place.environment, "IEXEC_WORKER_WALLET_PASSWORD": password}
     return attrs.evolve(place, wallet=wallet, environment=given)

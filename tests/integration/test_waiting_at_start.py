@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from iexec_worker.devpool.chaos.disk import small_disk
 from tests.integration.hired import until
 from tests.integration.shop import Order
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from iexec_worker.devpool.pool import Pool
     from tests.integration.hired import Agency, Hired
     from tests.integration.shop import Shop
@@ -26,6 +29,22 @@ async def _says(worker: Hired, component: str, text: str) -> None:
         return answer.status_code == 503 and text in str(found)
 
     await until(said)
+
+
+async def _does(worker: Hired, part: str, text: str) -> None:
+    """Wait until *text* is what a part of its tree says of what it does."""
+
+    async def said() -> bool:
+        tree = await worker.process.supervision() or {}
+        return any(text in found["doing"] for found in _parts(tree) if found["name"] == part)
+
+    await until(said)
+
+
+def _parts(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield tree
+    for child in tree.get("children", ()):
+        yield from _parts(child)
 
 
 async def _failed(worker: Hired) -> None:
@@ -80,6 +99,29 @@ async def test_a_login_that_is_refused_is_tried_again_because_lists_change(
         await _says(worker, "scheduler", "login of")
         refused.off()
         await worker.registered(pool)
+
+
+async def test_a_worker_waits_for_room_on_its_disk_and_goes_on_when_there_is_some(
+    pool: Pool, agency: Agency, shop: Shop
+) -> None:
+    place = await agency.place(1, {"IEXEC_WORKER_MIN_FREE_DISK_GB": "1"})
+    with trio.fail_after(LIMIT):
+        async with small_disk(place.folder / "tasks"):
+            worker = await agency.start(again=place)
+            await worker.registered(pool)
+            bought = await shop.buy(Order())
+            await _says(worker, "disk", "IEXEC_WORKER_MIN_FREE_DISK_GB")
+
+            # Its intake is at that, too: it is not that its turn has not come yet.
+            await _does(worker, "intake", "IEXEC_WORKER_MIN_FREE_DISK_GB")
+            assert pool.record.calls("GET /replicates/available") == []
+
+            disk = str(place.folder / "tasks")
+            await trio.run_process(("mount", "-o", "remount,size=3g", disk))
+            await worker.ready()
+            assert (await shop.over(bought, worker.wallet)).told[-1] == "COMPLETED"
+            await worker.tidy()
+            await worker.stop()
 
 
 async def test_no_secret_is_in_anything_a_worker_prints_at_its_most_talkative(
