@@ -6,7 +6,8 @@
 #   make chaos                a life cut at every step, in memory; real workers cut 200 times; then
 #                             ten minutes of faults in a pool with workers, as root; ARGS="--seed 7"
 #   make hostile              every attack of tests/hostile, as root; `make test` has the quick ones
-#   make fuzz                 readers of outside data, a minute each; ARGS="multiaddress 300" for one
+#   make fuzz                 readers of outside data, a minute each; ARGS=300 for five,
+#                             ARGS="multiaddress 300" for one reader
 #   make audit                known vulnerabilities of the dependencies; asks a service in the network
 #   make bench                measurements, as a table
 #   make install              only .venv
@@ -56,7 +57,7 @@ chaos:
 	@$(BIN)/iexec-worker chaos --seed 1 --duration PT10M $(ARGS)
 
 hostile:
-	@scripts/setup test
+	@scripts/setup hostile
 	$(BIN)/pytest tests/hostile -m docker $(ARGS)
 
 fuzz:
