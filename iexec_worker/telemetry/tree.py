@@ -8,12 +8,16 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from attrs import define, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import attrs
     import trio
+
+log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class State(enum.StrEnum):
@@ -25,13 +29,20 @@ class State(enum.StrEnum):
     STOPPED = "stopped"
 
 
+def _told(node: Node, _: attrs.Attribute[str], doing: str) -> str:
+    """Log what a part does now; that it does nothing any more its state says."""
+    if doing and doing != node.doing:
+        log.debug("doing", part=node.name, doing=doing)
+    return doing
+
+
 @define(eq=False)
 class Node:
     """
     One part of the tree. Written by the task it stands for and by its supervisor, read by all.
 
     *since* is wall-clock seconds of the last change of *state*; *doing* is for a person:
-    what happens now, or what is waited for.
+    what happens now, or what is waited for. Its changes are in the log, for those who debug.
     """
 
     name: str
@@ -39,7 +50,7 @@ class Node:
     since: float = field(factory=time.time)
     restarts: int = 0
     last_error: str = ""
-    doing: str = ""
+    doing: str = field(default="", on_setattr=_told)
     children: dict[str, Node] = field(factory=dict)
     #: What cancels the life that runs now; its supervisor's. None between lives and at the end.
     _life: trio.CancelScope | None = field(init=False, default=None, repr=False)

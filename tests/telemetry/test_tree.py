@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import trio
 
 from iexec_worker.supervise import Policy, Restart, supervise
 from iexec_worker.telemetry.tree import PART, Node, State
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 
 def test_the_tree_is_plain_data() -> None:
@@ -17,6 +22,19 @@ def test_the_tree_is_plain_data() -> None:
         child = root.snapshot()["children"][0]
         assert (child["name"], child["state"], child["doing"]) == ("server", "running", "serving")
     assert root.snapshot()["children"] == []
+
+
+def test_what_a_part_does_is_logged_when_it_changes(
+    log_events: list[MutableMapping[str, Any]],
+) -> None:
+    link = Node("link")
+    for doing in ("connecting", "connecting", "", "connected"):
+        link.doing = doing
+
+    assert log_events == [
+        {"event": "doing", "log_level": "debug", "part": "link", "doing": "connecting"},
+        {"event": "doing", "log_level": "debug", "part": "link", "doing": "connected"},
+    ]
 
 
 def test_a_successor_of_the_same_name_is_not_removed() -> None:
