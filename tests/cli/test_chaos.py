@@ -1,19 +1,29 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
+import trio
+from attrs import define, field
 
 from iexec_worker.cli import COMMANDS
+from iexec_worker.cli import chaos as command
+from iexec_worker.devpool.chaos.evidence import Evidence
+from iexec_worker.devpool.chaos.invariants import Breach
+from iexec_worker.devpool.chaos.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from click.testing import Result
 
+    from iexec_worker.devpool.chaos.options import ChaosOptions
     from tests.cli.conftest import Start
 
     Cli = Callable[..., Result]
@@ -57,6 +67,73 @@ def test_a_cut_that_is_none_is_refused(cut: str, cli: Cli) -> None:
 
     assert result.exit_code == 2
     assert "a cut is one of part, root, crash" in " ".join(result.output.split())
+
+
+@define(eq=False)
+class Rage:
+    """What stands for a run: it takes minutes, and breaks nothing."""
+
+    breaches: tuple[Breach, ...] = ()
+    asked: list[ChaosOptions] = field(factory=list)
+
+    async def __call__(self, options: ChaosOptions, say: Callable[[str], None]) -> Verdict:
+        await trio.lowlevel.checkpoint()
+        self.asked.append(options)
+        evidence = Evidence((), (), (0.5, 2.0, 9.0))
+        return Verdict(options, {"kill": 3}, evidence, {}, self.breaches)
+
+
+@pytest.fixture
+def rage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Rage]:
+    rage, before = Rage(), structlog.get_config()
+    monkeypatch.setattr(command, "run", rage)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield rage
+    structlog.configure(**before)
+
+
+BREACH = Breach("once", "task 7 0x77, worker-1 0x01", "1 contributions, 2 reveals")
+
+
+def test_a_broken_invariant_is_told_with_the_seed_and_exit_status_1(
+    cli: Cli, rage: Rage, tmp_path: Path
+) -> None:
+    rage.breaches = (BREACH,)
+    result = cli("chaos", "--seed", "20")
+
+    assert result.exit_code == 1
+    told = result.output.splitlines()
+    assert "broken: once: task 7 0x77, worker-1 0x01: 1 contributions, 2 reveals" in told
+    (kept,) = tmp_path.iterdir()
+    assert f"seed 20; logs and journals are in {kept}" in told
+    assert [line.split() for line in told if line.startswith(("faults", "kill "))] == [
+        ["faults", "kill", "3"],
+        ["kill", "to", "next", "status", "least", "0.5", "s"],
+    ]
+
+
+def test_a_broken_invariant_is_told_as_json_with_exit_status_1(cli: Cli, rage: Rage) -> None:
+    rage.breaches = (BREACH,)
+    result = cli("chaos", "--seed", "20", "--json")
+    verdict = json.loads(result.stdout)
+
+    assert result.exit_code == 1
+    assert (verdict["seed"], verdict["recovery"]["median"]) == (20, 2.0)
+    assert verdict["breaches"] == [
+        {"invariant": "once", "where": BREACH.where, "seen": "1 contributions, 2 reveals"}
+    ]
+
+
+def test_a_run_that_breaks_nothing_has_exit_status_0_and_leaves_nothing(
+    cli: Cli, rage: Rage, tmp_path: Path
+) -> None:
+    result = cli("chaos", "--seed", "20", "--faults", "3,kill", "--tasks", "2")
+
+    assert result.exit_code == 0
+    assert "3 faults, 0 tasks taken, no invariant broken (seed 20)" in result.output
+    (options,) = rage.asked
+    assert (options.faults, options.kinds, options.tasks) == (3, frozenset({"kill"}), 2)
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.slow

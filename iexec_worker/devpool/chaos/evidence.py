@@ -13,6 +13,7 @@ import docker
 import trio
 from attrs import frozen
 
+from iexec_worker.devpool.chaos.recovery import recoveries
 from iexec_worker.devpool.results.digest import BadArchive, digest
 from iexec_worker.model import ZERO_HASH, ContributionStatus, TaskStatus
 from iexec_worker.wire import Status
@@ -90,10 +91,11 @@ class Remains:
 
 @frozen
 class Evidence:
-    """Everything that the invariants are about."""
+    """Everything that the invariants are about; *recoveries* in seconds, sorted."""
 
     tasks: tuple[Ended, ...]
     workers: tuple[Remains, ...]
+    recoveries: tuple[float, ...] = ()
 
 
 async def collect(
@@ -106,7 +108,7 @@ async def collect(
     workers = [
         await _remains(scene, post, containers, drained=drained[post.name]) for post in scene.posts
     ]
-    return Evidence(tuple(tasks), tuple(workers))
+    return Evidence(tuple(tasks), tuple(workers), recoveries(scene))
 
 
 async def _transactions(scene: Scene) -> Counter[tuple[str, str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 #: Where a worker's part in a task ends.
 _OVER: Final = frozenset({Status.COMPLETED, Status.ABORTED, Status.FAILED})
+
+#: Seconds from a kill to the next status, where nothing else is in the way. Other faults are in
+#: that of some kills: what counts is the median, of enough of them.
+RECOVERY: Final = 5.0
+_ENOUGH: Final = 8
 
 
 @frozen
@@ -79,6 +85,18 @@ def _stake(evidence: Evidence) -> Iterator[tuple[str, str]]:
     for worker in evidence.workers:
         if worker.lost:
             yield _worker(worker), f"{worker.lost} nRLC less than deposited"
+
+
+def _taken(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    for task in evidence.tasks:
+        if not task.parts:
+            yield _task(task), f"{task.state}, given to nobody"
+
+
+def _prompt(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    seconds = evidence.recoveries
+    if len(seconds) >= _ENOUGH and statistics.median(seconds) > RECOVERY:
+        yield f"half of {len(seconds)} kills", f"more than {statistics.median(seconds):.1f} s"
 
 
 def _remembered(evidence: Evidence) -> Iterator[tuple[str, str]]:
@@ -155,6 +173,7 @@ INVARIANTS: Final = (
         _revealed,
     ),
     Invariant("stake", "No wallet has lost any of its deposit.", _stake),
+    Invariant("taken", "Every task was taken by a worker.", _taken),
     Invariant(
         "remembered",
         "Every task has ended, and so has each worker's part in it: none is forgotten.",
@@ -178,4 +197,9 @@ INVARIANTS: Final = (
         "drained", "Every worker ends when told, with status 0 and all its processes.", _drained
     ),
     Invariant("logs", "No worker has logged an error or a traceback.", _logs),
+    Invariant(
+        "prompt",
+        "A worker that was killed tells its next status within 5 s, for the most part.",
+        _prompt,
+    ),
 )

@@ -14,7 +14,6 @@ from iexec_worker.devpool.chaos.invariants import breaches
 from iexec_worker.devpool.chaos.kinds import KINDS, possible
 from iexec_worker.devpool.chaos.orders import PERIOD, Order, buy, make_orders
 from iexec_worker.devpool.chaos.plan import Injection, make_plan
-from iexec_worker.devpool.chaos.recovery import recoveries
 from iexec_worker.devpool.chaos.scene import open_scene
 from iexec_worker.devpool.chaos.verdict import Verdict, keep
 from iexec_worker.devpool.scheduler.state import ENDED, OPEN
@@ -124,7 +123,6 @@ class Chaos:
             struck=self.struck,
             evidence=evidence,
             lives={post.name: tuple(post.lives) for post in scene.posts},
-            recoveries=recoveries(scene),
             breaches=tuple(breaches(evidence)),
         )
         if verdict.breaches:

@@ -27,13 +27,12 @@ if TYPE_CHECKING:
 
 @frozen
 class Verdict:
-    """*struck*: faults by kind; *lives* of each worker; *recoveries* in seconds, sorted."""
+    """*struck*: faults by kind; *lives* of each worker."""
 
     options: ChaosOptions
     struck: Mapping[str, int]
     evidence: Evidence
     lives: Mapping[str, tuple[Life, ...]]
-    recoveries: tuple[float, ...]
     breaches: tuple[Breach, ...]
 
     @property
@@ -69,14 +68,14 @@ class Verdict:
 
     def recovery(self) -> dict[str, float]:
         """The distribution of the recoveries, in seconds; empty without any."""
-        if not self.recoveries:
+        seconds = self.evidence.recoveries
+        if not seconds:
             return {}
-        nine = self.recoveries[int(0.9 * (len(self.recoveries) - 1))]
         return {
-            "least": self.recoveries[0],
-            "median": statistics.median(self.recoveries),
-            "90%": nine,
-            "most": self.recoveries[-1],
+            "least": seconds[0],
+            "median": statistics.median(seconds),
+            "90%": seconds[int(0.9 * (len(seconds) - 1))],
+            "most": seconds[-1],
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -93,7 +92,7 @@ class Verdict:
             "states": dict(self.states),
             "failures": dict(self.failures),
             "restarts": dict(self.ends),
-            "recoveries": list(self.recoveries),
+            "recoveries": list(self.evidence.recoveries),
             "recovery": self.recovery(),
             "invariants": {invariant.name: invariant.text for invariant in INVARIANTS},
             "breaches": [attrs.asdict(breach) for breach in self.breaches],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -9,6 +10,8 @@ from iexec_worker.devpool.chaos.evidence import Ended, Evidence, Part, Remains
 from iexec_worker.devpool.chaos.invariants import INVARIANTS, breaches
 from iexec_worker.model import ContributionStatus, TaskStatus
 from iexec_worker.wire import Status
+
+README: Final = Path(__file__).parents[3] / "README.md"
 
 GOOD: Final = "0x" + "aa" * 32
 BAD: Final = "0x" + "bb" * 32
@@ -59,6 +62,10 @@ def worker(**changes: object) -> Evidence:
     return Evidence((TASK,), (attrs.evolve(WORKER, **changes),))  # type: ignore[arg-type]  # fields of a worker
 
 
+def kills(seconds: list[float]) -> Evidence:
+    return attrs.evolve(task(), recoveries=tuple(seconds))
+
+
 BROKEN: Final = [
     ("once", part(contributions=2)),
     ("once", part(reveals=2)),
@@ -66,6 +73,7 @@ BROKEN: Final = [
     ("once", part(reveals=0)),
     ("revealed", part(onchain=ContributionStatus.CONTRIBUTED)),
     ("stake", worker(lost=300)),
+    ("taken", task(parts=())),
     ("remembered", task(state="RUNNING after INITIALIZED")),
     ("remembered", task(state="UNKNOWN", onchain=TaskStatus.UNSET)),
     ("remembered", part(status=Status.CONTRIBUTED)),
@@ -80,6 +88,7 @@ BROKEN: Final = [
     ("drained", worker(drained=False)),
     ("drained", worker(processes=(4711,))),
     ("logs", worker(errors=("1 x since yesterday: failed",))),
+    ("prompt", kills(4 * [1.0] + 5 * [5.1])),
 ]
 
 
@@ -121,6 +130,20 @@ def test_a_failure_of_another_worker_excuses_nothing() -> None:
 
 def test_a_contribution_that_is_not_in_the_consensus_need_not_be_revealed() -> None:
     assert breaches(part(in_consensus=False, onchain=ContributionStatus.REJECTED)) == []
+
+
+@pytest.mark.parametrize("seconds", [5 * [1.0] + 4 * [60.0], 7 * [60.0], []])
+def test_recoveries_that_other_faults_delay_or_that_are_few_prove_nothing(
+    seconds: list[float],
+) -> None:
+    assert breaches(kills(seconds)) == []
+
+
+def test_the_readme_has_all_invariants_with_their_promises() -> None:
+    _, _, table = README.read_text().partition("| invariant | promise |\n| --- | --- |\n")
+    told = [f"| {invariant.name} | {invariant.text} |" for invariant in INVARIANTS]
+
+    assert table.partition("\n\n")[0].splitlines() == told
 
 
 def test_a_contribution_that_came_too_late_was_made_once_all_the_same() -> None:
