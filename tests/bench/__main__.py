@@ -39,6 +39,7 @@ async def figures(folder: Path, wanted: str) -> AsyncIterator[Figure]:
         process.imports,
         process.start,
         link.notification,
+        link.reveal,
         sessions.session,
         engine.exits,
         engine.cuts,
