@@ -5,16 +5,21 @@ import json
 import os
 import signal
 import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import docker
+import httpx
 import pytest
 
 from iexec_worker.devpool import images
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Iterator
 
     from tests.backstage import Backstage
     from tests.cli.conftest import Start
@@ -126,6 +131,49 @@ def test_ctrl_c_ends_everything(start: Start, engine_url: str, tmp_path: Path) -
     client = docker.DockerClient(base_url=engine_url)
     assert client.containers.list(all=True, filters={"name": task}, ignore_removed=True) == []
     client.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """The URL of a file that says `an input`."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "input").write_bytes(b"an input")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/input"
+        server.shutdown()
+        thread.join()
+
+
+def test_kept_up_with_more_workers_than_needed_it_stays_until_ctrl_c(
+    start: Start, engine_url: str, tmp_path: Path, served: str
+) -> None:
+    folder = tmp_path / "demo"
+    args = ("--tasks=1", "--workers=2", f"--input-file={served}", "--keep", f"--folder={folder}")
+    process = start("demo", *args, DOCKER_HOST=engine_url)
+    assert process.stdout is not None
+    up: dict[str, str] = {}
+    for line in process.stdout:
+        name, _, url = line.partition(" ")
+        up[name] = url.strip()
+        if "everything stays up until Ctrl-C" in line:
+            break
+    for name in ("worker-1", "worker-2"):
+        assert httpx.get(up[name], trust_env=False).json()["name"] == "worker"
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=30)[1]
+
+    assert (process.returncode, errors) == (0, "")
+    assert processes_about(folder) == []
+    (archive,) = folder.glob("results/0-*.zip")
+    with zipfile.ZipFile(archive) as zipped:
+        result = zipped.read("result.txt").decode()
+    name, content = (hashlib.sha256(text).hexdigest() for text in (served.encode(), b"an input"))
+    assert f"input 1: 0x{name} {content}  -" in result
 
 
 def test_too_few_workers_for_the_trust_are_refused(start: Start) -> None:
