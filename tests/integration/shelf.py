@@ -33,15 +33,15 @@ class Shelf:
 
     @property
     def log_ins(self) -> dict[str, str]:
-        """A worker's variables: the right password of one registry, a wrong one of the other."""
+        """A worker's variables: a wrong password of one registry, the right one of the other."""
         prefix = "IEXEC_WORKER_DOCKER_REGISTRY"
         return {
-            f"{prefix}_ADDRESS_1": self.private.address,
-            f"{prefix}_USERNAME_1": self.private.username,
-            f"{prefix}_PASSWORD_1": self.private.password,
-            f"{prefix}_ADDRESS_2": self.locked.address,
-            f"{prefix}_USERNAME_2": self.locked.username,
-            f"{prefix}_PASSWORD_2": "another password",
+            f"{prefix}_ADDRESS_1": self.locked.address,
+            f"{prefix}_USERNAME_1": self.locked.username,
+            f"{prefix}_PASSWORD_1": "another password",
+            f"{prefix}_ADDRESS_2": self.private.address,
+            f"{prefix}_USERNAME_2": self.private.username,
+            f"{prefix}_PASSWORD_2": self.private.password,
         }
 
 
