@@ -47,6 +47,12 @@ def digest_of(files: Mapping[str, bytes]) -> str:
     return "0x" + keccak(b"".join(hashes)).hex()
 
 
+def result_hash(task_id: str, digest: str) -> str:
+    """What a contribution tells of a result with this digest."""
+    task, told = (bytes.fromhex(text.removeprefix("0x")) for text in (task_id, digest))
+    return "0x" + keccak(task + told).hex()
+
+
 def digest_of_callback(data: bytes) -> str:
     """The digest of a result that is callback data."""
     return "0x" + keccak(data).hex()

@@ -16,7 +16,7 @@ from iexec_worker.devpool.options import PoolOptions
 from iexec_worker.devpool.orders import Purchase
 from iexec_worker.devpool.receiver import deploy_receiver, received
 from iexec_worker.devpool.scheduler.settings import Periods, SchedulerSettings
-from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH
+from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, TaskStatus
 from tests.integration import evidence
 
 if TYPE_CHECKING:
@@ -122,6 +122,12 @@ class Ended:
         """The files of the result archive."""
         assert self.archive is not None, "the proxy has no result"
         return evidence.unzip(self.archive)
+
+    def completed(self) -> dict[str, bytes]:
+        """Assert that the task is completed with the digest of its archive; return the files."""
+        assert self.onchain.status is TaskStatus.COMPLETED
+        assert self.onchain.result_digest == evidence.digest_of(self.files)
+        return self.files
 
 
 @frozen

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from iexec_worker.model import ContributionStatus, TaskStatus
+from iexec_worker.model import ContributionStatus
 from iexec_worker.wire import Status
 from tests.integration import evidence
 from tests.integration.shop import Order
@@ -48,8 +48,7 @@ async def test_trust_5_takes_three_workers_who_agree_and_one_who_uploads(
     tails = sorted(ended.told[ended.told.index(Status.REVEALED) + 1 :] for ended in ends)
     waited = [Status.COMPLETING, Status.COMPLETED]
     assert tails == [waited, waited, [Status.RESULT_UPLOADING, Status.RESULT_UPLOADED, *waited]]
-    assert ends[0].onchain.status is TaskStatus.COMPLETED
-    assert ends[0].onchain.result_digest == evidence.digest_of(ends[0].files)
+    ends[0].completed()
 
 
 async def test_a_minority_with_another_result_is_aborted(
@@ -72,7 +71,5 @@ async def test_a_minority_with_another_result_is_aborted(
             assert ended.told[-1] is Status.COMPLETED
     result = await shop.look(bought, minority.wallet)
     assert result.contribution.status is ContributionStatus.CONTRIBUTED
-    assert result.onchain.status is TaskStatus.COMPLETED
-    assert result.onchain.result_digest == evidence.digest_of(result.files)
     seen = evidence.sha256(b"what all see\n").removeprefix("0x")
-    assert seen in result.files["result.txt"].decode()
+    assert seen in result.completed()["result.txt"].decode()

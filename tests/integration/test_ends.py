@@ -33,13 +33,12 @@ COMPLETED: Final = [*COMPUTED, *REVEALED, *UPLOADED]
 
 def completed(ended: Ended) -> dict[str, bytes]:
     """Assert that the result is where the chain says and has its digest; returns its files."""
-    assert ended.onchain.status is TaskStatus.COMPLETED
+    files = ended.completed()
     link = f'{{ "storage": "ipfs", "location": "/ipfs/{ended.stored_as}" }}'
     assert ended.onchain.results.decode() == link
     assert ended.update(S.RESULT_UPLOADED).details["resultLink"] == link
     assert ended.contribution.status is ContributionStatus.PROVED
-    assert ended.onchain.result_digest == evidence.digest_of(ended.files)
-    return ended.files
+    return files
 
 
 def computed_by(ended: Ended) -> str:
@@ -230,16 +229,23 @@ def test_an_image_of_a_private_registry_is_pulled_with_its_password(ended: Ended
     assert computed_by(ended) == "task index: 0 of 1\n"
 
 
-@pytest.mark.parametrize(
-    "ended",
-    [
-        pytest.param(None, marks=buys(Order(image="nowhere")), id="nowhere"),
-        pytest.param(None, marks=buys(Order(image="locked")), id="wrong-password"),
-    ],
-    indirect=True,
-)
+@buys(Order(image="nowhere"))
 def test_an_image_that_cannot_be_had_is_an_error_result(ended: Ended) -> None:
     error_result(ended, S.APP_DOWNLOAD_FAILED, "APP_IMAGE_DOWNLOAD_FAILED")
+
+
+@buys(Order(image="locked"))
+def test_an_image_behind_another_password_is_an_error_result(
+    ended: Ended, outcomes: Outcomes
+) -> None:
+    error_result(ended, S.APP_DOWNLOAD_FAILED, "APP_IMAGE_DOWNLOAD_FAILED")
+    # The password that the worker was given was tried.
+    refused = [
+        event["registry"]
+        for event in outcomes.worker.events()
+        if event["event"] == "log-in failed, pulling without"
+    ]
+    assert refused == [outcomes.shelf.locked.address]
 
 
 @buys(Order(image="slow"))
@@ -270,6 +276,9 @@ def test_without_a_storage_provider_there_is_no_link(ended: Ended) -> None:
     refused = ended.update(S.RESULT_UPLOAD_FAILED)
     assert (refused.cause, refused.code) == ("RESULT_LINK_MISSING", 202)
     assert ended.onchain.status is TaskStatus.REVEALING
+    digest = evidence.digest_of(ended.files)
+    assert digest == evidence.sha256(b"task index: 0 of 1\n")
+    assert ended.contribution.result_hash == evidence.result_hash(ended.bought.task_id, digest)
 
 
 @buys(Order(more=(("iexec_result_encryption", True),)))

@@ -10,7 +10,6 @@ import trio
 
 from iexec_worker.devpool.broker.frames import Frame
 from iexec_worker.devpool.broker.notifications import Extra, Message
-from iexec_worker.model import TaskStatus
 from iexec_worker.wire import Action, Cause, Status
 from tests.integration.hired import until
 from tests.integration.moments import computing
@@ -29,7 +28,7 @@ LIMIT: Final = 50
 
 def assert_completed(ended: Ended) -> None:
     assert ended.told == list(TO_COMPLETED)
-    assert ended.onchain.status is TaskStatus.COMPLETED
+    ended.completed()
 
 
 async def test_an_abort_while_computing_removes_the_container_within_two_seconds(
@@ -152,7 +151,7 @@ async def test_answers_that_are_lost_or_503_for_a_while_change_nothing(
     assert ended.told == list(TO_COMPLETED)
     assert [u.code for u in ended.updates if not u.accepted] == [208]
     # The answer to COMPUTED was lost: what is next, the worker knows.
-    assert ended.onchain.status is TaskStatus.COMPLETED
+    ended.completed()
     # The exit code is told once: the pool's task feedback breaks otherwise.
     told = [u for u in ended.updates if u.accepted and u.details.get("exitCode") is not None]
     assert [u.status for u in told] == [Status.COMPUTED]

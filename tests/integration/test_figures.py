@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -10,12 +11,22 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from iexec_worker import __version__
-from tests.integration.shop import Dataset, Order
+from iexec_worker.devpool import images
+from tests.integration.hired import until
+from tests.integration.moments import computing
+from tests.integration.shop import Dataset, Order, Shop
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from iexec_worker.devpool.pool import Pool
+    from iexec_worker.devpool.registry import Registry
     from tests.integration.hired import Agency, Hired
     from tests.integration.outcomes import Outcomes
-    from tests.integration.shop import Ended, Shop
+    from tests.integration.shop import Ended
+
+#: Bytes of an image that no compression makes smaller; busybox beside them has two million.
+FAR: Final = 2_000_000
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -37,7 +48,23 @@ async def scrape(worker: Hired) -> Samples:
     }
 
 
-async def test_figures_are_those_of_the_last_runs(agency: Agency, shop: Shop) -> None:
+@pytest.fixture
+async def far_image(engine_url: str, open_registry: Registry) -> AsyncIterator[str]:
+    """An image of the demo's app that has to be pulled, every byte of it."""
+    image = f"{open_registry.address}/far:1"
+    await images.build(engine_url, image, images.demo_app(ballast=FAR))
+    await images.push(engine_url, image)
+    await images.remove(engine_url, image)
+    yield image
+    await images.remove(engine_url, image)
+
+
+@pytest.fixture
+async def shop(pool: Pool, engine_url: str, app_image: str, far_image: str) -> Shop:
+    return Shop(pool, engine_url, {"demo": app_image, "far": far_image})
+
+
+async def test_figures_are_those_of_the_last_runs(pool: Pool, agency: Agency, shop: Shop) -> None:
     worker = await agency.start({"IEXEC_WORKER_METRICS_WINDOW_SIZE": "2"})
     figures = (await worker.get("/metrics")).json()
     assert list(figures) == [
@@ -49,9 +76,13 @@ async def test_figures_are_those_of_the_last_runs(agency: Agency, shop: Shop) ->
     assert all(figure == NOTHING for figure in figures.values())
     assert list(figures["appComputeDurations"]) == list(NOTHING)
 
-    async def run(args: str) -> dict[str, float]:
+    async def run(args: str, image: str = "demo") -> dict[str, float]:
         with trio.fail_after(40):
-            await shop.over(await shop.buy(Order(args)), worker.wallet)
+            bought = await shop.buy(Order(args, image=image))
+            if "sleep" in args:
+                await computing(pool, worker, bought.task_id)
+                assert (await scrape(worker))["iexec_worker_slots_used", frozenset()] == 1
+            await shop.over(bought, worker.wallet)
         figures = (await worker.get("/metrics")).json()
         # A standard task has no other stage, and is not complete without one.
         assert figures.pop("appComputeDurations").keys() == NOTHING.keys()
@@ -59,7 +90,7 @@ async def test_figures_are_those_of_the_last_runs(agency: Agency, shop: Shop) ->
         after: dict[str, float] = (await worker.get("/metrics")).json()["appComputeDurations"]
         return after
 
-    first = await run("sleep=2")
+    first = await run("sleep=2", "far")
     assert first["durationSamplesCount"] == 1
     assert 1800 <= first["minDuration"] == first["maxDuration"] == first["averageDuration"] < 6000
     # A failed run is a run. The engine may note its start when it has already ended.
@@ -72,8 +103,16 @@ async def test_figures_are_those_of_the_last_runs(agency: Agency, shop: Shop) ->
     assert third["maxDuration"] < 1800
     assert third["minDuration"] <= third["averageDuration"] <= third["maxDuration"]
 
+    await until(partial(counts_what_was_sent, worker))
     await shows_every_series(worker, third)
     assert not [event for event in worker.events() if event["event"] == "app has run"]
+
+
+async def counts_what_was_sent(worker: Hired) -> bool:
+    """True iff it knows of four transactions of its wallet; it looks with the blocks."""
+    series = await scrape(worker)
+    name = "iexec_chain_wallet_tx_count"
+    return all(series[name, frozenset({("block", block)})] == 4 for block in ("latest", "pending"))
 
 
 async def shows_every_series(worker: Hired, app: dict[str, float]) -> None:
@@ -96,19 +135,18 @@ async def shows_every_series(worker: Hired, app: dict[str, float]) -> None:
     assert version["iexecAppName"] == "iexec-worker"
     assert version["iexecAppVersion"].startswith(__version__)
     assert value("iexec_chain_block_latest") > 0
-    for block in ("latest", "pending"):
-        assert value("iexec_chain_wallet_tx_count", block=block) >= 0
     # Two tasks were contributed and revealed.
     assert value("iexec_poco_transaction_total", status="success") == 4
     assert value("iexec_poco_transaction_total", status="failure") == 0
     assert value("iexec_worker_slots") == 1
     assert value("iexec_worker_slots_used") == 0
+    assert value("iexec_worker_ping_duration_seconds_count") > 0
+    # Of one image, and that one whole.
+    assert FAR < value("iexec_worker_pull_bytes_total") < 3 * FAR
     others = {name for name, _ in series}
     assert others >= {
         "iexec_worker_component_up",
         "iexec_worker_component_restarts_total",
-        "iexec_worker_ping_duration_seconds_count",
-        "iexec_worker_pull_bytes_total",
         "iexec_worker_replicates",
         "iexec_worker_stage_duration_seconds_bucket",
         "process_resident_memory_bytes",

@@ -8,7 +8,6 @@ import attrs
 import pytest
 import trio
 
-from iexec_worker.model import TaskStatus
 from tests.integration.hired import until
 from tests.integration.shop import Order, quick
 
@@ -49,7 +48,7 @@ async def test_the_price_is_the_networks_times_the_multiplier_up_to_the_cap(
         )
         bought = await shop.buy(Order())
         ended = await shop.over(bought, worker.wallet)
-        assert ended.onchain.status is TaskStatus.COMPLETED
+        ended.completed()
         await worker.stop()
         return [await _price(pool, event, bought) for event in ("TaskContribute", "TaskReveal")]
 
@@ -77,7 +76,7 @@ async def test_without_gas_a_worker_stays_says_why_and_asks_for_nothing_until_th
         ended = await shop.over(bought, worker.wallet)
         await worker.ready()
 
-    assert ended.onchain.status is TaskStatus.COMPLETED
+    ended.completed()
 
 
 async def _says(worker: Hired, reason: str) -> None:
@@ -104,5 +103,5 @@ async def test_gas_is_kept_back_for_the_reveal_of_the_task_at_hand(
         assert (await worker.get("/actuator/health")).status_code == 200
         for bought in (first, second):
             ended = await shop.over(bought, worker.wallet)
-            assert ended.onchain.status is TaskStatus.COMPLETED
+            ended.completed()
         await worker.ready()

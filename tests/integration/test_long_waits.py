@@ -15,7 +15,6 @@ import trio
 from attrs import frozen
 
 from iexec_worker.devpool.pool import Pool, open_pool
-from iexec_worker.model import TaskStatus
 from iexec_worker.wire import Action, Status
 from tests.integration.hired import Agency, Hired, until
 from tests.integration.moments import computing
@@ -132,7 +131,7 @@ async def other_configuration_while_computing(scene: Scene) -> Outcome:
     await scene.pool.record.until_called(REGISTER, 2)
     await scene.worker.ready()
     again = await scene.shop.over(await scene.shop.buy(Order("again")), scene.worker.wallet)
-    notes.append(f"then {again.onchain.status.name}")
+    again.completed()
     return Outcome(ended, notes=tuple(notes))
 
 
@@ -171,6 +170,8 @@ async def held_updates(scene: Scene) -> Outcome:
         pool.scheduler.process.memory.tokens.forget()
         before = len(pool.record.exchanges)
     ended = [await scene.shop.over(one, worker.wallet) for one in bought]
+    for each in ended:
+        each.completed()
     after = pool.record.exchanges[before:]
     steps = (LOGIN, REGISTER, LINKS, "POST /replicates/*/updateStatus")
     began = [next(n for n, call in enumerate(after) if call.matches(step)) for step in steps]
@@ -253,7 +254,7 @@ def outcome(outcomes: Outcomes, scene: Callable[[Scene], Awaitable[Outcome]]) ->
     found = outcomes[scene.__name__]
     if isinstance(found, Exception):
         raise found
-    assert found.ended.onchain.status is TaskStatus.COMPLETED
+    found.ended.completed()
     assert found.ended.told[-1] is Status.COMPLETED
     assert len(set(found.ended.told)) == len(found.ended.told)
     return found
@@ -295,7 +296,7 @@ def test_an_idle_worker_joins_again_when_the_pool_has_another_configuration(
 def test_a_computing_worker_joins_again_when_it_has_computed(outcomes: Outcomes) -> None:
     found = outcome(outcomes, other_configuration_while_computing)
 
-    assert found.notes == ("1 running, registered 1", "then COMPLETED")
+    assert found.notes == ("1 running, registered 1",)
 
 
 def test_a_lost_scheduler_makes_a_worker_unready_and_costs_no_task(outcomes: Outcomes) -> None:

@@ -56,7 +56,7 @@ async def test_a_task_is_completed_with_all_limits_though_nobody_set_any(
         (name,) = worker.containers(bought.task_id)
         machine, host = await trio.to_thread.run_sync(_confinement, worker.engine_url, name)
         ended = await shop.over(bought, worker.wallet)
-    assert ended.told[-1] == "COMPLETED"
+    ended.completed()
 
     memory = machine["MemTotal"] * 80 // 100
     assert host["Memory"] == host["MemorySwap"] == memory

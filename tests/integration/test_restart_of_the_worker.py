@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import trio
 
-from iexec_worker.model import TaskStatus
 from iexec_worker.wire import Status
 from tests.integration.moments import computed, computing, contributed, mined
 from tests.integration.shop import Order
@@ -43,7 +42,7 @@ async def test_a_killed_worker_contributes_and_reveals_once(
         await second.tidy()
 
     assert ended.told[-1] is Status.COMPLETED
-    assert ended.onchain.status is TaskStatus.COMPLETED
+    ended.completed()
     assert ended.told == sorted(set(ended.told), key=list(Status).index)
     assert await _events(pool, "TaskContribute", bought) == 1
     assert await _events(pool, "TaskReveal", bought) == 1

@@ -27,7 +27,6 @@ from eth_account import Account
 
 from iexec_worker.devpool import images
 from iexec_worker.devpool.registry import registry
-from iexec_worker.model import TaskStatus
 from iexec_worker.wire import Status
 from tests.integration.moments import computing
 from tests.integration.shop import Order
@@ -192,7 +191,7 @@ async def _live(pool: Pool, worker: Hired, shop: Shop, hunted: Secrets) -> None:
     await trio.to_thread.run_sync(partial(_look_at_processes, worker, hunted))
     await trio.to_thread.run_sync(partial(_look_at_containers, worker, good.task_id, hunted))
     await _ask(worker, hunted)
-    assert (await shop.over(good, worker.wallet)).onchain.status is TaskStatus.COMPLETED
+    (await shop.over(good, worker.wallet)).completed()
 
     refused = await shop.over(await shop.buy(Order(image="wrong")), worker.wallet)
     assert Status.APP_DOWNLOAD_FAILED in refused.told

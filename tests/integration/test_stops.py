@@ -10,7 +10,6 @@ import pytest
 import trio
 from attrs import define, field
 
-from iexec_worker.model import TaskStatus
 from tests.integration.hired import until
 from tests.integration.moments import computing, contributed
 from tests.integration.shop import Order
@@ -60,7 +59,7 @@ async def test_sigterm_ends_the_running_task_and_takes_no_other(
         ended = await shop.over(bought, worker.wallet)
         assert await worker.process.child.process.wait() == 0
 
-    assert ended.onchain.status is TaskStatus.COMPLETED
+    ended.completed()
     assert pool.record.updates(another.task_id) == []
     # One question may have been under way.
     assert len(pool.record.calls("GET /replicates/available")) <= asked + 1
@@ -93,7 +92,7 @@ async def test_sigint_stops_at_once_and_the_next_life_goes_on(
         again = await agency.start(again=worker.place)
         ended = await shop.over(bought, again.wallet)
 
-    assert ended.onchain.status is TaskStatus.COMPLETED
+    ended.completed()
 
 
 async def test_what_a_drain_has_no_time_for_runs_on_and_is_met_again(
@@ -113,7 +112,7 @@ async def test_what_a_drain_has_no_time_for_runs_on_and_is_met_again(
         assert _said(worker, "container left running")
         again = await agency.start(again=worker.place)
         ended = await shop.over(bought, again.wallet)
-    assert ended.onchain.status is TaskStatus.COMPLETED
+    ended.completed()
     assert _said(again, "the app was begun already")
 
 
@@ -240,4 +239,4 @@ async def test_a_frozen_engine_does_not_hold_up_a_stop(
             ended = await shop.over(bought, again.wallet)
             await again.tidy()
             await again.stop()
-    assert ended.onchain.status is TaskStatus.COMPLETED
+    ended.completed()

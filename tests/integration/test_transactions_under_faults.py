@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from iexec_worker.chain.signed import SignedTx
-from iexec_worker.model import ContributionStatus, TaskStatus
+from iexec_worker.model import ContributionStatus
 from iexec_worker.wire import Status
 from tests.integration.hired import until
 from tests.integration.moments import computing, contributed
@@ -60,7 +60,7 @@ async def test_a_contribution_that_only_a_killed_worker_knew_is_sent_again_as_it
         await pool.node.release()
         ended = await shop.over(bought, second.wallet)
 
-    assert ended.onchain.status is TaskStatus.COMPLETED
+    ended.completed()
     assert await _sent(pool, second) == 2
     found = await _event(pool, "TaskContribute", bought.task_id)
     assert SignedTx.from_hex(signed[0]).tx_hash == found["transactionHash"]
@@ -87,7 +87,7 @@ async def test_a_contribution_whose_block_is_reorganised_away_stands_again(
         ended = await shop.over(bought, first.wallet)
 
     assert ended.told[-1] is Status.COMPLETED
-    assert ended.onchain.status is TaskStatus.COMPLETED
+    ended.completed()
     assert await _sent(pool, first) == 2
 
 

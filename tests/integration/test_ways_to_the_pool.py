@@ -10,11 +10,12 @@ import pytest
 import trio
 
 from iexec_worker.devpool import images
-from iexec_worker.model import TaskStatus
+from iexec_worker.devpool.broker.sockjs import SockJsSettings
 from iexec_worker.wire import Cause, Status
 from tests.integration.forward_proxy import ForwardProxy
 from tests.integration.line import Line
 from tests.integration.shop import Order, Shop, quick
+from tests.samples import TO_COMPLETED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,8 +50,8 @@ def address() -> str:
 
 @pytest.fixture
 def options(request: pytest.FixtureRequest, tmp_path: Path) -> PoolOptions:
-    """A pool that tests of proxies find at an address which is not loopback."""
-    options = quick(tmp_path / "pool")
+    """As a test's parameter says; tests of proxies find it at an address that is not loopback."""
+    options = attrs.evolve(quick(tmp_path / "pool"), **getattr(request, "param", {}))
     if "address" not in request.fixturenames:
         return options
     address = request.getfixturevalue("address")
@@ -74,7 +75,7 @@ async def test_everything_but_the_pools_node_is_reached_through_the_proxy(
         ended = await shop.over(bought, worker.wallet)
 
     assert ended.told[-1] is Status.COMPLETED
-    assert ended.onchain.status is TaskStatus.COMPLETED
+    ended.completed()
     services = pool.services
     ports = {service.port for service in (services.scheduler, services.config_server)}
     assert set(proxy.asked) == {(address, port) for port in (*ports, services.result_proxy.port)}
@@ -90,6 +91,7 @@ async def test_hosts_of_no_proxy_are_reached_directly(
         ended = await shop.over(await shop.buy(Order()), worker.wallet)
 
     assert ended.told[-1] is Status.COMPLETED
+    ended.completed()
     assert set(proxy.asked) == {(address, pool.services.config_server.port)}
 
 
@@ -104,6 +106,22 @@ async def test_the_schedulers_address_may_come_in_three_pieces(pool: Pool, agenc
             }
         )
         await worker.registered(pool)
+
+
+@pytest.mark.parametrize("options", [{"sockjs": SockJsSettings(websocket=True)}], indirect=True)
+async def test_a_pool_that_offers_websocket_is_heard_through_it(
+    pool: Pool, agency: Agency, shop: Shop
+) -> None:
+    with trio.fail_after(LIMIT):
+        worker = await agency.start()
+        await worker.ready()
+        assert "through websocket" in str(await worker.process.supervision())
+        ended = await shop.over(await shop.buy(Order()), worker.wallet)
+
+    assert ended.told == list(TO_COMPLETED)
+    ended.completed()
+    assert pool.record.calls("POST /connect/*/xhr_streaming") == []
+    assert pool.record.calls("POST /connect/*/xhr") == []
 
 
 async def test_of_pull_limits_in_the_wrong_order_the_upper_one_counts(
