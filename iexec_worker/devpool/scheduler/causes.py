@@ -92,16 +92,6 @@ _OTHER: Final = (
     "GET_TEE_SERVICES_CONFIGURATION_FAILED",
 )
 
-#: Known to every version. `Cause` has those a standard task can end with, all of them common.
-COMMON: Final = frozenset(
-    {
-        *(cause.value for cause in Cause),
-        *(f"TEE_SESSION_GENERATION_{reason}" for reason in _SESSION),
-        *(f"PRE_COMPUTE_{reason}" for reason in _PRE_COMPUTE),
-        *(f"POST_COMPUTE_{reason}" for reason in _POST_COMPUTE),
-        *_OTHER,
-    }
-)
 _SINCE_9: Final = frozenset(
     {
         "PRE_COMPUTE_INVALID_TEE_SIGNATURE",
@@ -115,6 +105,21 @@ _UNTIL_8: Final = frozenset(
         *(f"TEE_SESSION_GENERATION_POST_COMPUTE_GET_SIGNATURE_TOKENS_FAILED_{r}" for r in _SIGNING),
         "TEE_SESSION_GENERATION_SECURE_SESSION_NO_TEE_PROVIDER",
     }
+)
+
+#: Known to every version: `Cause` also has what some of them know only.
+COMMON: Final = (
+    frozenset(
+        {
+            *(cause.value for cause in Cause),
+            *(f"TEE_SESSION_GENERATION_{reason}" for reason in _SESSION),
+            *(f"PRE_COMPUTE_{reason}" for reason in _PRE_COMPUTE),
+            *(f"POST_COMPUTE_{reason}" for reason in _POST_COMPUTE),
+            *_OTHER,
+        }
+    )
+    - _SINCE_9
+    - _UNTIL_8
 )
 
 
