@@ -1,0 +1,1 @@
+"""Trusted tasks: what each framework needs of this machine, and what its enclaves are given."""
