@@ -128,7 +128,7 @@ def _config(
         results=s.Results(
             **{**groups["results"], "max_bytes": groups["results"]["max_bytes"] * _GB}
         ),
-        tee=s.Tee(**groups["tee"]),
+        tee=s.Tee(**{**groups["tee"], "extra_hosts": groups["tee"]["extra_hosts"] or ()}),
         proxies=s.Proxies(**{**groups["proxies"], "no_proxy": groups["proxies"]["no_proxy"] or ()}),
         telemetry=s.Telemetry(**groups["telemetry"]),
         supervision=s.Supervision(**groups["supervision"]),

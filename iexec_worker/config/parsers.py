@@ -204,6 +204,23 @@ def _capabilities(text: str) -> tuple[str, ...]:
     return () if text.lower() == "none" else _listed(text, _capability)
 
 
+def _program(text: str) -> Path:
+    # Not looked for in PATH, and a worker has no folder of its own to start from.
+    _require(good=text.startswith("/") and text.isprintable())
+    return Path(text)
+
+
+def _extra_hosts(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple(_extra_host(item) for item in map(str.strip, text.split(",")) if item)
+
+
+def _extra_host(text: str) -> tuple[str, str]:
+    name, _, address = text.partition(":")
+    _require(good=_DOMAIN.fullmatch(name))
+    # The engine's own word for its host.
+    return name, address if address == _GATEWAY else _ip(address)
+
+
 def _text(text: str) -> str:
     # Bytes of the environment that are not UTF-8 arrive as surrogates, and fail where it is sent.
     text.encode()
@@ -214,6 +231,8 @@ def _scone_level(text: str) -> str:
     _require(good=re.fullmatch(r"[0-7]|[a-z]+", text, re.IGNORECASE | re.ASCII))
     return text
 
+
+_GATEWAY: Final = "host-gateway"
 
 TEXT: Final = Parser("a text in UTF-8", _text)
 SECRET: Final = Parser("a text in UTF-8", lambda text: Secret(_text(text)), lambda _: "***")
@@ -226,6 +245,7 @@ ADDRESS: Final = Parser("the on-chain address of your workerpool, 0x and 40 hex 
 NAME: Final = Parser("letters, digits, '.', '_' and '-', beginning with one of the first", _name)
 FOLDER: Final = Parser("an absolute path without ':' (the engine mounts it by this path)", _folder)
 FILE: Final = Parser("the path of a file", Path)
+PROGRAM: Final = Parser("the absolute path of a program", _program)
 HOST: Final = Parser("a host name or an address, without scheme and port", _host)
 IP: Final = Parser("an IP address of this machine, or 0.0.0.0 for all", _ip)
 SERVICE: Final = Parser(
@@ -266,3 +286,6 @@ CAPABILITIES: Final = Parser(
     "names of Linux capabilities like CHOWN or SYS_PTRACE, comma-separated, or none", _capabilities
 )
 SCONE_LEVEL: Final = Parser("a number from 0 to 7 or a word like debug", _scone_level)
+EXTRA_HOSTS: Final = Parser(
+    "names with their addresses like cas.example:192.0.2.7, comma-separated", _extra_hosts
+)

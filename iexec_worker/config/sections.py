@@ -152,7 +152,12 @@ class Results:
 
 @frozen
 class Tee:
-    """What enclaves need; sizes in GB of 1024³ bytes."""
+    """
+    What enclaves need; sizes in GB of 1024³ bytes.
+
+    *host_root*: below it are the `/dev` and `/sys` of the engine's host as this process sees them.
+    *extra_hosts*: names and addresses for pre- and post-compute.
+    """
 
     max_heap_gb: int
     scone_show_version: bool
@@ -161,6 +166,23 @@ class Tee:
     scontain_username: str | None
     scontain_password: Secret | None
     las_port: int
+    host_root: Path
+    tdx_agent: Path
+    extra_hosts: tuple[tuple[str, str], ...]
+
+    @property
+    def max_heap(self) -> int:
+        """The largest heap in bytes."""
+        return self.max_heap_gb * 1024**3
+
+    @property
+    def scontain_login(self) -> RegistryCredentials | None:
+        """The log-in to the registry of LAS images, None without a user or a password."""
+        if not self.scontain_username or self.scontain_password is None:
+            return None
+        return RegistryCredentials(
+            self.scontain_registry, self.scontain_username, self.scontain_password
+        )
 
 
 @frozen

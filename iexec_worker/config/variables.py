@@ -376,6 +376,28 @@ OURS: Final = (
         "tasks write to /iexec_out, and to /tmp in their memory, only",
     ),
     V(
+        "IEXEC_WORKER_HOST_ROOT",
+        "tee.host_root",
+        p.FOLDER,
+        "/",
+        "where this worker finds the host's /dev, /sys and /var/run: in a container, the folder "
+        "the host's root is mounted at",
+    ),
+    V(
+        "IEXEC_WORKER_TDX_AGENT",
+        "tee.tdx_agent",
+        p.PROGRAM,
+        "/usr/local/bin/secret_provider_agent",
+        "program that fetches the secrets of TDX tasks; where it is, such tasks are taken",
+    ),
+    V(
+        "IEXEC_WORKER_TEE_EXTRA_HOSTS",
+        "tee.extra_hosts",
+        p.EXTRA_HOSTS,
+        "",
+        "name:address of hosts that pre- and post-compute are to know",
+    ),
+    V(
         "IEXEC_WORKER_LOST_SCHEDULER_MISSES",
         "scheduler.lost_after",
         p.whole(),

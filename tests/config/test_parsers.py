@@ -30,6 +30,8 @@ REFUSED: list[tuple[p.Parser, list[str]]] = [
     (p.ENGINE, ["/var/run/docker.sock", "ftp://x", "unix://", "ssh://me@host", "https://host"]),
     (p.NAME, ["a b", "../a", "-a", "", "é"]),
     (p.FOLDER, ["rel/ative", "/a:b", "~"]),
+    (p.PROGRAM, ["agent", "./agent", "/a\nb"]),
+    (p.EXTRA_HOSTS, ["a", "a:", ":1.2.3.4", "a b:1.2.3.4", "a:b", "a:1.2.3.4:5", "a=1.2.3.4"]),
     (p.TEXT, ["\udcff"]),
     (p.SECRET, ["\udcff"]),
     (p.SCONE_LEVEL, ["8", "-1", "de bug"]),
@@ -108,3 +110,14 @@ def test_hosts_may_be_names_suffixes_ports_and_networks() -> None:
 def test_any_text_is_read_or_refused(parser: p.Parser, text: str) -> None:
     with suppress(ValueError):
         parser.parse(text)
+
+
+def test_extra_hosts_have_addresses_of_both_kinds_or_the_engines_host() -> None:
+    text = "cas:192.0.2.7, sps.example:2001:db8::7,pool:[::1],here:host-gateway"
+
+    assert p.EXTRA_HOSTS.parse(text) == (
+        ("cas", "192.0.2.7"),
+        ("sps.example", "2001:db8::7"),
+        ("pool", "::1"),
+        ("here", "host-gateway"),
+    )
