@@ -14,9 +14,9 @@ import structlog
 import trio
 
 from iexec_worker.errors import Unauthorized, Unavailable, WorkerError
+from iexec_worker.scheduler.causes import in_other_words
 from iexec_worker.scheduler.exchange import Refused
 from iexec_worker.supervise import Backoff
-from iexec_worker.wire import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,17 +58,18 @@ class Report:
             try:
                 return await self.send(self.task_id, self.update)
             except Refused as error:
-                self._use_older_cause(error)
+                self._use_other_cause(error)
             except (Unavailable, Unauthorized) as error:
                 await self._pause(error)
 
-    def _use_older_cause(self, error: Refused) -> None:
-        """Go on with a cause that every pool knows; raises *error* when that is no remedy."""
+    def _use_other_cause(self, error: Refused) -> None:
+        """Go on with a cause that this pool may know; raises *error* when that is no remedy."""
         cause = self.update.cause
-        if error.status != _BAD_REQUEST or cause in (None, Cause.UNKNOWN):
+        other = None if cause is None else in_other_words(cause)
+        if error.status != _BAD_REQUEST or other is None:
             raise error
-        log.warning("the pool does not know this cause; telling UNKNOWN", **self._facts())
-        self.update = attrs.evolve(self.update, cause=Cause.UNKNOWN)
+        log.warning("the pool does not know this cause", **self._facts(), tells=other.value)
+        self.update = attrs.evolve(self.update, cause=other)
 
     async def _pause(self, error: WorkerError) -> None:
         self.problem = str(error)

@@ -185,6 +185,18 @@ async def test_a_cause_that_the_pool_does_not_know_becomes_unknown(
     ]
 
 
+async def test_a_cause_of_pre_compute_that_an_old_pool_does_not_know_stays_one(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    pool = Pool([httpx.Response(400), ok('"PLEASE_ABORT"')])
+    cause = Cause.PRE_COMPUTE_TEE_CHALLENGE_PRIVATE_KEY_MISSING
+    update = StatusUpdate(Status.COMPUTE_FAILED, cause=cause)
+
+    await pool.session().report(TASK, update, deadline=time.time() + 600)
+
+    assert pool.updates[-1]["details"] == {"cause": "PRE_COMPUTE_FAILED_UNKNOWN_ISSUE"}
+
+
 @pytest.mark.parametrize("cause", [None, Cause.UNKNOWN, Cause.OUT_OF_GAS])
 async def test_a_400_that_no_other_cause_helps_is_final(
     autojump_clock: trio.testing.MockClock, cause: Cause | None
