@@ -52,12 +52,23 @@ class ImageCache:
     trouble: Callable[[], Awaitable[str]]
     now: Callable[[], float]
     _held: Counter[str] = field(init=False, factory=Counter)
+    #: Images that the worker itself needs, however they came here.
+    _own: set[str] = field(init=False, factory=set)
     #: Held while an image is removed, and while a pull announces itself.
     _lock: trio.Lock = field(init=False, factory=trio.Lock)
 
     async def find(self, image: str) -> str | None:
         """Return the id of *image* if the engine has it."""
         return await self.images.find(image)
+
+    async def spare(self, image: str) -> None:
+        """Never remove *image* from now on, though an app may have the same. Raises `Rejected`."""
+        name = str(parse_reference(image))
+        if name not in self._own:
+            async with self._lock:
+                self._own.add(name)
+                await self.inventory.load()
+                await self.inventory.drop(name)
 
     async def pull(
         self, image: str, *, limit: float, progress: Callable[[PullProgress], None]
@@ -67,7 +78,8 @@ class ImageCache:
         name = str(reference)
         with self._holding(name):
             async with self._lock:
-                before = await self._announce(name, spared=reference.is_in(self.spared))
+                spared = name in self._own or reference.is_in(self.spared)
+                before = await self._announce(name, spared=spared)
             try:
                 await self._pull(image, limit, progress)
             except Declined:
@@ -180,7 +192,7 @@ class ImageCache:
             busy = await self.images.engine.call(_in_containers)
             wanted = needed()
             # From here to the removal nobody can begin to use it: `pull` waits for the lock.
-            if wanted is None or self._held[name] or name in set(_normal(wanted)):
+            if wanted is None or self._held[name] or name in {*_normal(wanted), *self._own}:
                 return False
             if name in busy or self.inventory.entries[name].id in busy:
                 return False

@@ -297,3 +297,26 @@ class Memory:
     async def set(self, name: str, entry: Entry) -> None:
         await trio.lowlevel.checkpoint()
         self.entries[name] = entry
+
+
+async def test_what_the_worker_itself_needs_stays_though_an_app_has_it_too(store: Store) -> None:
+    enclave, app = [await store.image() for _ in range(2)]
+    cache = store.cache()
+    await store.pull(cache, enclave, app)
+
+    await cache.spare(enclave)
+    await store.pull(cache, enclave)
+
+    assert await cache.tidy(nothing) == 1
+    assert await store.here(enclave, app) == [True, False]
+
+
+async def test_what_the_worker_pulls_for_itself_is_never_counted(store: Store) -> None:
+    image = await store.image()
+    cache = store.cache()
+    await cache.spare(image)
+    await store.pull(cache, image)
+
+    assert await cache.tidy(nothing) == 0
+    assert await store.here(image) == [True]
+    assert cache.inventory.entries == {}

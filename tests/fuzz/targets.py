@@ -21,17 +21,20 @@ from iexec_worker.chain.params import parse_deal_params
 from iexec_worker.config import parsers
 from iexec_worker.engine.command import split_command
 from iexec_worker.engine.reference import parse_reference
-from iexec_worker.errors import DownloadFailed, Rejected, Unavailable
+from iexec_worker.errors import DownloadFailed, Rejected, StageFailed, Unavailable
 from iexec_worker.inputs.addresses import is_public, literal
 from iexec_worker.inputs.download import _parse as parse_url
 from iexec_worker.inputs.guard import Guard
 from iexec_worker.inputs.ipfs import gateway_urls, is_multiaddress
 from iexec_worker.model import ChainConfig, ComputedFile, DealParams, Notification
 from iexec_worker.replicates.journal import _read_or_set_aside
-from iexec_worker.results import computed_file
+from iexec_worker.results import computed_file, reported
 from iexec_worker.scheduler import messages, sockjs, stomp
 from iexec_worker.stages.task import Folder
+from iexec_worker.tee import answers, session_file
+from iexec_worker.tee.enclave import Enclave, enclave_of
 from iexec_worker.transport import shown
+from iexec_worker.wire import Cause
 from tests.samples import TASK
 
 if TYPE_CHECKING:
@@ -83,6 +86,20 @@ def computed(data: bytes) -> None:
             deterministic_output_path=found.deterministic_output_path,
             callback_data=found.callback_data,
         ), "more was believed than the place of the result"
+
+
+def reports(data: bytes) -> None:
+    """What enclaves send: one cause, causes, the computed file."""
+    for read in (reported.cause, reported.causes):
+        with suppress(ValueError):
+            causes = read(data)
+            assert causes
+            assert len(set(causes)) == len(causes)
+            assert all(isinstance(cause, Cause) for cause in causes)
+    with suppress(ValueError):
+        found = reported.computed(data, TASK)
+        assert not reported.is_signed(found) or len(found.result_digest) == len(TASK)
+        assert found.callback_data.encode().decode() == found.callback_data
 
 
 def address(data: bytes) -> None:
@@ -215,10 +232,45 @@ def contract(data: bytes) -> None:
         records.dataset(abi.VIEW_DATASET.decode(answer))
 
 
+def enclave(data: bytes) -> None:
+    """The enclave configuration of an app, chosen by its owner."""
+    with suppress(StageFailed):
+        found = enclave_of(_text(data), 2**40)
+        assert isinstance(found, Enclave)
+        assert len(found.fingerprint.removeprefix("0x")) == 64
+        assert found.heap <= 2**40
+        assert found.framework == "GRAMINE" or (found.heap > 0 and found.entrypoint.strip())
+
+
+def sms_answer(data: bytes) -> None:
+    """All JSON of an SMS, whatever it was meant to be."""
+    text = _text(data)
+    with suppress(ValueError):
+        assert answers.framework(text).isupper()
+    with suppress(ValueError):
+        found = answers.properties(text).services
+        assert found.pre.image
+        assert found.post.heap >= 0
+    with suppress(ValueError):
+        session = answers.session(text)
+        assert f"{session.session_id}{session.url}".isascii()
+    answers.session_cause(answers.session_error(text))
+
+
+def tdx_session(data: bytes) -> None:
+    """What an agent wrote down of a session, which an SMS made."""
+    with suppress(ValueError):
+        found = session_file.parse(data)
+        for service in (found.pre, found.post):
+            assert all(isinstance(value, str) for value in service.env.values())
+        assert found.post.image
+
+
 TARGETS: Final[dict[str, Target]] = {
     "deal-params": deal_params,
     "command": command,
     "computed-file": computed,
+    "reports": reports,
     "multiaddress": address,
     "url": url,
     "image-name": image_name,
@@ -229,6 +281,9 @@ TARGETS: Final[dict[str, Target]] = {
     "journal": journal,
     "rpc": rpc_answer,
     "contract": contract,
+    "enclave": enclave,
+    "sms": sms_answer,
+    "tdx-session": tdx_session,
 }
 
 

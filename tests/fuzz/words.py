@@ -13,11 +13,15 @@ NAMES: Final = (
     *("blockNumber", "workerpoolAuthorization", "signature", "value", "taskAbortCause", "smsUrl"),
     *("workerWallet", "enclaveChallenge", "askForReplicatePeriod", "workerPoolAddress"),
     *("chainId", "blockTime", "iexecHubContractAddress", "chainNodeUrl"),
+    *("framework", "provider", "entrypoint", "heapSize", "fingerprint", "services", "environment"),
+    *("preComputeProperties", "postComputeProperties", "image", "heapSizeInBytes", "lasImage"),
+    *("sessionId", "secretProvisioningUrl", "name", "image_name"),
     *("id", "result", "error", "code", "message", "data", "version", "record", "authorization"),
 )
 #: Values and beginnings of values.
 WORDS: Final = (
     *("0x" + 64 * "a", "0x" + 40 * "1", "0x", "PLEASE_START", "PLEASE_ABORT", "PT5S", "P1D"),
+    *("SCONE", "GRAMINE", 64 * "f", "pre-compute", "app", "post-compute", "NO_TASK_DESCRIPTION"),
     *("/iexec_out", "http://a.test", "app:1", "true", "ipfs", "\ud800", "\x1b[31m\n"),
 )
 

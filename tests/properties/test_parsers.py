@@ -89,10 +89,19 @@ def _contract() -> SearchStrategy[bytes]:
     return st.lists(word.map(lambda number: number.to_bytes(32, "big")), max_size=30).map(b"".join)
 
 
+def _enclave() -> SearchStrategy[object]:
+    """Objects that may be good but for one part or another."""
+    return st.fixed_dictionaries(
+        {"fingerprint": st.just(64 * "f") | _SCALARS, "framework": st.just("SCONE") | _SCALARS},
+        optional={"entrypoint": _SCALARS, "heapSize": _SCALARS, "version": _JSON, "id": _SCALARS},
+    )
+
+
 _SHAPED: Final[dict[str, SearchStrategy[bytes]]] = {
     "deal-params": _JSON.map(_encoded),
     "command": _joined(" ", "'", '"', "\\", "a", "\t", "\u2007"),
     "computed-file": _JSON.map(_encoded),
+    "reports": _JSON.map(_encoded),
     "multiaddress": st.binary(max_size=140).map(b"\xa5\x03".__add__)
     | _joined("/ipfs/", "/p2p/", "..", "%2e", "%2f", "\\", "?", "#", "Qm", "//", "@"),
     "url": _joined(
@@ -108,6 +117,9 @@ _SHAPED: Final[dict[str, SearchStrategy[bytes]]] = {
     | _JSON.map(lambda record: _encoded({"version": 1, "record": record})),
     "rpc": _JSON.map(_encoded) | st.lists(_JSON, max_size=3).map(_encoded),
     "contract": _contract(),
+    "enclave": _enclave().map(_encoded),
+    "sms": _JSON.map(_encoded),
+    "tdx-session": _JSON.map(_encoded),
 }
 
 
