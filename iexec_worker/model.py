@@ -178,6 +178,16 @@ class TaskDescription:
         return next((f for f in TeeFramework if f.value == nibble), None)
 
     @property
+    def is_finalized_by_us(self) -> bool:
+        """True iff the one worker of a trusted task also ends it, so that nothing is staked."""
+        return self.trust == 1 and self.tee_framework is not None
+
+    @property
+    def has_input(self) -> bool:
+        """True iff there is something that an app reads, of any kind."""
+        return self.has_dataset or bool(self.params.input_files or self.params.bulk_cid)
+
+    @property
     def has_dataset(self) -> bool:
         """True iff the deal names a dataset with somewhere to get it from."""
         return self.dataset_address != ZERO_ADDRESS and bool(self.dataset_uri)

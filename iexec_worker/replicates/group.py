@@ -24,6 +24,7 @@ from iexec_worker.wire import Action
 if TYPE_CHECKING:
     from iexec_worker.model import Notification, ReplicateOffer
     from iexec_worker.replicates.slots import Slot
+    from iexec_worker.stages.reports import Reports
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -63,6 +64,11 @@ class Replicates:
     def lives(self, task_id: str) -> bool:
         """True iff a replicate of this task is alive."""
         return task_id in self._live
+
+    def reports(self, task_id: str) -> Reports | None:
+        """Where the enclaves of a task that is alive are heard; None when there is none."""
+        live = self._live.get(task_id)
+        return None if live is None else live.reports
 
     def images(self) -> tuple[str, ...] | None:
         """Names of the images of all tasks that are alive; None while one was not described."""

@@ -83,7 +83,7 @@ class Rebuilding:
             "its journal is lost and nothing of ours is on-chain: waiting for the pool's wish"
         )
         with trio.move_on_after(PATIENCE):
-            action = caught_up(await self.heard(), self.task.record)
+            action = caught_up(await self.heard(), self.task)
             if action in (Action.PLEASE_START, Action.PLEASE_ABORT):
                 return action
         return None

@@ -22,6 +22,7 @@ from iexec_worker.replicates.rebuilding import Rebuilding
 from iexec_worker.replicates.steps import WAITING
 from iexec_worker.replicates.table import COMPUTING, ON_CHAIN, ROWS, caught_up
 from iexec_worker.replicates.topic import PATIENCE, UNANSWERED, Topic, patiently
+from iexec_worker.stages.reports import Reports
 from iexec_worker.wire import Action, Cause, Status
 
 if TYPE_CHECKING:
@@ -90,7 +91,11 @@ class Replicate:
     _disowned: bool = field(init=False, default=False)
     _asking: trio.CancelScope = field(init=False, factory=trio.CancelScope)
 
+    #: Where the enclaves of its task are heard.
+    reports: Reports = field(init=False)
+
     def __attrs_post_init__(self) -> None:
+        self.reports = Reports(self.task, self.around.conditions, self.around.blocks)
         # Four published actions and an answer of the recovery: more than this is a flood.
         self._todo, self._next = trio.open_memory_channel(16)
 
@@ -269,7 +274,7 @@ class Replicate:
             self.release()
             self.task.node.doing = self._waiting_for()
             with trio.move_on_after(PATIENCE):
-                return caught_up(await self._next.receive(), self.task.record)
+                return caught_up(await self._next.receive(), self.task)
             looks += 1
             found = self._overdue(await self._standing())
             if found is not None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from iexec_worker.model import StatusUpdate, TaskDescription
-    from iexec_worker.stages.task import Record
+    from iexec_worker.stages.task import Task
 
 
 class Until(enum.Enum):
@@ -140,20 +140,26 @@ def next_action(update: StatusUpdate, task: TaskDescription) -> Action | None:
     Needed because it answers PLEASE_WAIT to what it has already heard.
     """
     if update.status is Status.COMPUTED:
-        finalize = task.trust == 1 and task.tee_framework is not None
-        return Action.PLEASE_CONTRIBUTE_AND_FINALIZE if finalize else Action.PLEASE_CONTRIBUTE
+        ours = task.is_finalized_by_us
+        return Action.PLEASE_CONTRIBUTE_AND_FINALIZE if ours else Action.PLEASE_CONTRIBUTE
     contributed = _CONTRIBUTED_ERRORS.get(update.status)
     if contributed is not None:
         return Action.PLEASE_CONTRIBUTE if update.cause in contributed else Action.PLEASE_ABORT
     return _AFTER.get(update.status)
 
 
-def caught_up(action: Action, record: Record) -> Action:
+def caught_up(action: Action, task: Task) -> Action:
     """
     The step that is next when the pool asks for *action* without knowing how far we have come.
 
-    Its recovery says PLEASE_CONTRIBUTE for every task whose contribution it has not heard of.
+    Its recovery says PLEASE_CONTRIBUTE for every task whose contribution it has not heard of,
+    and for every trusted one.
     """
-    if action is not Action.PLEASE_CONTRIBUTE or record.computed is not None:
+    record = task.record
+    if action is not Action.PLEASE_CONTRIBUTE:
         return action
-    return next((step for step in COMPUTING if ROWS[step].done not in record.told), action)
+    if record.computed is None:
+        return next((step for step in COMPUTING if ROWS[step].done not in record.told), action)
+    if task.description.is_finalized_by_us and not _CONTRIBUTED_ERRORS.keys() & set(record.told):
+        return Action.PLEASE_CONTRIBUTE_AND_FINALIZE
+    return action

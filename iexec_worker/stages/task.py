@@ -18,8 +18,9 @@ from iexec_worker.model import (
     StatusUpdate,
     TaskDescription,
 )
+from iexec_worker.tee.model import TeeState
 from iexec_worker.telemetry.tree import Node
-from iexec_worker.wire import Action, Status
+from iexec_worker.wire import Action, Cause, Status
 
 
 @frozen
@@ -47,9 +48,12 @@ class Record:
     *action* is the step under way, None while waiting for the pool. *update* is the result of
     that step until the pool acknowledged it. *told* are the acknowledged statuses, in order;
     *held* are those that could not wait for the pool, which hears them before any other.
-    *transactions* maps `contribute` and `reveal` to the hash last broadcast, *signed* to the
-    transactions themselves, in hex: all versions with its nonce, the latest last.
-    *final_deadline* is the chain's, 0 until it was read.
+    *transactions* maps `contribute`, `reveal` and `contributeAndFinalize` to the hash last
+    broadcast, *signed* to the transactions themselves, in hex: all versions with its nonce, the
+    latest last. *final_deadline* is the chain's, 0 until it was read.
+
+    *tee* is what a trusted task was given at its start; *exit_causes* are what its `pre`- and
+    `post`-compute said of their failure.
 
     *lost*: an earlier document could not be read, and what it held has to be found out again.
     *recomputing*: our contribution stands and its result is gone, so it is made again.
@@ -68,6 +72,8 @@ class Record:
     lost: bool = False
     recomputing: bool = False
     signed: dict[str, list[str]] = field(factory=dict, validator=_is_signed)
+    tee: TeeState | None = field(default=None, repr=False)
+    exit_causes: dict[str, list[Cause]] = field(factory=dict)
 
 
 @frozen

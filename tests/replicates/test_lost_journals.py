@@ -14,7 +14,8 @@ from iexec_worker.model import Notification
 from iexec_worker.replicates.journal import Journal
 from iexec_worker.scheduler.api import Answer
 from iexec_worker.stages.task import Details, Folder, Record
-from iexec_worker.wire import Action, Status
+from iexec_worker.tee.model import Service, Services, TeeSession, TeeState
+from iexec_worker.wire import Action, Cause, Status
 from tests import samples
 from tests.replicates.conftest import digest_of, leave_result
 from tests.samples import TASK, TO_CONTRIBUTED
@@ -70,11 +71,31 @@ async def test_a_journal_from_before_transactions_were_kept_is_read(tmp_path: Pa
     path = journal.folder(TASK).journal
     document = json.loads(path.read_text())
     # All that the first journals had; what came later must not be missed.
-    for later in ("held", "final_deadline", "lost", "recomputing", "signed"):
-        document["record"].pop(later, None)
+    for later in (
+        *("held", "finalDeadline", "lost", "recomputing", "signed"),
+        *("tee", "exitCauses"),
+    ):
+        del document["record"][later]
     path.write_text(json.dumps(document))
 
     assert await journal.load() == ([record], [])
+
+
+async def test_what_a_trusted_task_was_given_is_read_again(tmp_path: Path) -> None:
+    services = Services(
+        Service("pre:1", "0xf", "run", 7), Service("post:1", env={"A": "b"}), None, "las:1"
+    )
+    record = Record(
+        samples.authorization(),
+        sms_url="http://sms",
+        tee=TeeState(services, TeeSession("id", "cas:1")),
+        exit_causes={"post": [Cause.POST_COMPUTE_TIMEOUT, Cause.UNKNOWN]},
+    )
+    journal = Journal(tmp_path)
+    await journal.save(record)
+
+    assert await journal.load() == ([record], [])
+    assert "cas:1" not in repr(record)
 
 
 def truncated(path: Path) -> None:

@@ -329,3 +329,14 @@ async def test_a_task_that_is_offered_while_others_end_is_begun(world: World) ->
         world.slots = Slots(1)
         await world.begin(replicates)
         await told(world, Status.STARTED)
+
+
+async def test_the_enclaves_of_a_task_are_heard_as_long_as_it_lives(world: World) -> None:
+    async with world.replicates() as replicates:
+        assert replicates.reports(TASK) is None
+        await world.begin(replicates)
+        reports = replicates.reports(TASK)
+        assert reports is not None
+        assert reports.authorization.chain_task_id == TASK
+        await told(world, Status.CONTRIBUTED)
+        assert replicates.reports(TASK) is reports

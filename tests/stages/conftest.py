@@ -11,6 +11,7 @@ from attrs import define, field
 
 from iexec_worker.chain import commitments
 from iexec_worker.chain.blocks import Block
+from iexec_worker.errors import Unavailable
 from iexec_worker.model import (
     ZERO_ADDRESS,
     Account,
@@ -52,9 +53,15 @@ class FakeChain:
     #: What happens to the chain, or is raised, when a transaction is sent.
     on_send: Callable[[], None] = lambda: None
     on_block: Callable[[], None] = lambda: None
+    #: Before this block the node does not answer.
+    away_until: int = 0
+    #: True: no block comes any more.
+    idles: bool = False
 
     async def contribute_view(self, task_id: str, worker: str) -> tuple[Any, ...]:
         await trio.lowlevel.checkpoint()
+        if self.head < self.away_until:
+            raise Unavailable("the node is away")
         return self.task, self.contribution, Account(self.stake, 0)
 
     @property
@@ -67,6 +74,8 @@ class FakeChain:
 
     async def next(self) -> Block:
         await trio.lowlevel.checkpoint()
+        if self.idles:
+            await trio.sleep_forever()
         self.head += 1
         self.on_block()
         return self.latest
