@@ -1,0 +1,1 @@
+"""What trusted tasks need: SMS, enclaves, and a machine that seems to be able to have them."""
