@@ -45,9 +45,21 @@ def result_seal(worker: str, chain_task_id: str, digest: str) -> str:
     return concat_and_hash(worker, chain_task_id, digest)
 
 
+def enclave_hash(worker: str, chain_task_id: str, digest: str) -> str:
+    """What a task's enclave signs (with the Ethereum prefix) of the result with *digest*."""
+    return concat_and_hash(
+        result_hash(chain_task_id, digest), result_seal(worker, chain_task_id, digest)
+    )
+
+
 def authorization_hash(worker: str, chain_task_id: str, enclave_challenge: str) -> str:
     """What the pool's owner signs (with the Ethereum prefix) to let *worker* contribute."""
     return concat_and_hash(worker, chain_task_id, enclave_challenge)
+
+
+def callback_hash(chain_task_id: str, worker: str) -> str:
+    """What an enclave signs (with the prefix) to tell *worker* something about its task."""
+    return concat_and_hash(chain_task_id, worker)
 
 
 def lenient_hex(text: str) -> bytes:

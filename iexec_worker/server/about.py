@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from quart import Blueprint, Response
 
 from iexec_worker import __version__
-from iexec_worker.server.replies import ACTUATOR, reply
+from iexec_worker.server.replies import ACTUATOR, TEXT, reply
 from iexec_worker.telemetry.version import FULL_VERSION, PROTOCOL_RANGE
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def routes(view: View) -> Blueprint:
 
     @blueprint.get("/version")
     async def version() -> Response:
-        return Response(FULL_VERSION, content_type="text/plain;charset=UTF-8")
+        return Response(FULL_VERSION, content_type=TEXT)
 
     @blueprint.get("/actuator/info")
     async def info() -> Response:

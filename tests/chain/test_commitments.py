@@ -92,7 +92,7 @@ def test_callback_and_secret_vectors(vectors: dict[str, Any]) -> None:
     callback, secret = vectors["callback_authorization"], vectors["sms_web2_secret"]
     domain = commitments.keccak(b"IEXEC_SMS_DOMAIN")
 
-    assert commitments.concat_and_hash(callback["task"], callback["worker"]) == callback["hash"]
+    assert commitments.callback_hash(callback["task"], callback["worker"]) == callback["hash"]
     assert domain == secret["domain_hash"]
 
 

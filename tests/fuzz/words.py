@@ -8,7 +8,8 @@ from typing import Final
 NAMES: Final = (
     *("iexec_args", "iexec_input_files", "iexec_result_encryption", "iexec_secrets", "bulk_cid"),
     *("iexec_result_storage_provider", "iexec_result_storage_proxy"),
-    *("deterministic-output-path", "callback-data", "result-digest"),
+    *("deterministic-output-path", "callback-data", "result-digest", "enclave-signature"),
+    *("task-id", "cause"),
     *("chainTaskId", "taskNotificationType", "taskNotificationExtra", "workersAddress"),
     *("blockNumber", "workerpoolAuthorization", "signature", "value", "taskAbortCause", "smsUrl"),
     *("workerWallet", "enclaveChallenge", "askForReplicatePeriod", "workerPoolAddress"),
@@ -21,6 +22,7 @@ NAMES: Final = (
 #: Values and beginnings of values.
 WORDS: Final = (
     *("0x" + 64 * "a", "0x" + 40 * "1", "0x", "PLEASE_START", "PLEASE_ABORT", "PT5S", "P1D"),
+    *("PRE_COMPUTE_TIMEOUT", "POST_COMPUTE_FAILED_UNKNOWN_ISSUE", "0x" + 130 * "e"),
     *("SCONE", "GRAMINE", 64 * "f", "pre-compute", "app", "post-compute", "NO_TASK_DESCRIPTION"),
     *("/iexec_out", "http://a.test", "app:1", "true", "ipfs", "\ud800", "\x1b[31m\n"),
 )

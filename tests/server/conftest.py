@@ -7,6 +7,9 @@ import attrs
 import httpx
 import pytest
 
+from iexec_worker.chain import commitments
+from iexec_worker.chain.wallet import Wallet
+from iexec_worker.model import Authorization
 from iexec_worker.secret import Secret
 from iexec_worker.server.app import make_app
 from iexec_worker.server.serve import run
@@ -21,6 +24,47 @@ if TYPE_CHECKING:
 
     import trio
 
+    from iexec_worker.model import ComputedFile
+    from iexec_worker.server.view import ReportsPort
+    from iexec_worker.tee.model import Part
+    from iexec_worker.wire import Cause
+
+#: Of a trusted task that runs here, and of another one.
+TASK, OTHER = "0x" + 64 * "a", "0x" + 64 * "b"
+WALLET = "0x19e7e376e7c213b7e7e7e46cc70a5dd086daff2a"
+ENCLAVE, STRANGER = Wallet.from_key(64 * "1"), Wallet.from_key(64 * "2")
+
+
+def signed(task: str = TASK, worker: str = WALLET, by: Wallet = ENCLAVE) -> dict[str, str]:
+    """The header with which the enclave of *task* calls."""
+    return {"Authorization": by.sign_prefixed(commitments.callback_hash(task, worker))}
+
+
+@attrs.define
+class Reports:
+    """One task that hears its enclaves; the order of what it was told is kept."""
+
+    authorization: Authorization
+    active: bool = True
+    told: list[tuple[Part, tuple[Cause, ...]]] = attrs.field(factory=list)
+    files: list[ComputedFile] = attrs.field(factory=list)
+
+    async def exit(self, part: Part, causes: tuple[Cause, ...]) -> bool:
+        if any(part is before for before, _ in self.told):
+            return False
+        self.told.append((part, causes))
+        return True
+
+    async def computed(self, file: ComputedFile) -> bool:
+        if self.files or not self.active:
+            return False
+        self.files.append(file)
+        return True
+
+
+def trusted(task: str) -> Reports:
+    return Reports(Authorization(task, WALLET, ENCLAVE.address, "0x"))
+
 
 @attrs.define
 class Worker:
@@ -31,6 +75,9 @@ class Worker:
     sound: bool = True
     problems: Mapping[str, str | None] = attrs.field(factory=dict)
     redactor: Redactor = attrs.field(factory=lambda: Redactor([Secret("hunter2")]))
+    tasks: dict[str, ReportsPort] = attrs.field(factory=dict)
+    pool_version: str = "9.2.0"
+    containers: tuple[str, ...] = ()
 
     def view(self) -> View:
         return View(
@@ -40,12 +87,22 @@ class Worker:
             alive=lambda: self.sound,
             readiness=lambda: self.problems,
             redact=self.redactor.value,
+            reports=self.tasks.get,
+            pool_version=lambda: self.pool_version,
+            is_container=lambda address: address in self.containers,
         )
 
 
 @pytest.fixture
 def worker() -> Worker:
     return Worker()
+
+
+@pytest.fixture
+def reports(worker: Worker) -> Reports:
+    """What the trusted task `TASK` has heard."""
+    worker.tasks[TASK] = heard = trusted(TASK)
+    return heard
 
 
 @pytest.fixture

@@ -172,9 +172,7 @@ async def test_supervision_is_the_tree_without_secrets(
     }
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/actuator", "/static/x", "/metrics/", "/compute/pre/0x/exit"]
-)
+@pytest.mark.parametrize("path", ["/", "/actuator", "/static/x", "/metrics/", "/compute/pre/0x"])
 async def test_an_unknown_route_is_404_in_json(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
 
