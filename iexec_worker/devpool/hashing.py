@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _PREFIX: Final = b"\x19Ethereum Signed Message:\n32"
 #: `0x`, r, s and v in hex.
 _SIGNATURE: Final = 2 + 2 * 65
+_SMS_DOMAIN: Final = "0x" + keccak(text="IEXEC_SMS_DOMAIN").hex()
 _HEX: Final = {c: int(c, 16) for c in "0123456789abcdefABCDEF"}
 
 
@@ -63,6 +64,12 @@ def signers(hash_hex: str, signature_hex: str) -> Iterator[str]:
         except (BadSignature, ValidationError):
             continue
         yield key.to_address()
+
+
+def web2_challenge(owner: str, name: str, value: str) -> str:
+    """What *owner* signs to keep *value* as a secret in an SMS."""
+    texts = ("0x" + keccak(text=text).hex() for text in (name, value))
+    return concat_and_hash(_SMS_DOMAIN, owner, *texts)
 
 
 def signed_login(challenge: str, signature_hex: str, wallet: str) -> bool:

@@ -37,7 +37,7 @@ class Proxy:
     uploads: int = 0
     _stored: dict[str, bytes] = field(factory=dict)
 
-    async def stored(self, task_id: str, proxy: str) -> bool:
+    async def stored(self, task_id: str, proxy: str, challenge: str) -> bool:
         """Answer the scheduler (`devpool.scheduler.ports.Results`)."""
         return task_id in self._stored
 

@@ -124,6 +124,10 @@ class Faults:
         """
         return Endpoint(self, endpoint, server)
 
+    def of(self, server: str) -> ServerFaults:
+        """The faults of one service."""
+        return ServerFaults(self, server)
+
     def add(self, fault: Fault) -> Fault:
         """Switch *fault* on."""
         self._active.append(fault)
@@ -146,3 +150,15 @@ class Faults:
         for fault in self._active:
             if fault.server in (None, server) and fnmatchcase(request, fault.endpoint):
                 yield fault
+
+
+@frozen
+class ServerFaults:
+    """Faults of one service, whatever others have the same path."""
+
+    _faults: Faults
+    _server: str
+
+    def on(self, endpoint: str) -> Endpoint:
+        """Name an endpoint, see `Faults.on`."""
+        return self._faults.on(endpoint, server=self._server)

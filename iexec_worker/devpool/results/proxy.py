@@ -15,7 +15,9 @@ from attrs import define, field
 from quart import Blueprint, Response, request
 
 from iexec_worker.devpool.http import spring
-from iexec_worker.devpool.results.checks import read_permit, refuse_token, refuse_upload
+from iexec_worker.devpool.permits import Permit, read_permit
+from iexec_worker.devpool.results.checks import Upload, refuse_token, refuse_upload
+from iexec_worker.devpool.tags import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,9 +35,10 @@ _ALGORITHM: Final = "HS256"
 @define(eq=False)
 class ResultProxy:
     """
-    Takes each task's result once, from the worker that revealed it, and keeps it in *ipfs*.
+    Takes each task's result once, from the worker that revealed it, or from the enclave of a TEE
+    task, and keeps it in *ipfs*.
 
-    *stored*: task id → CID.
+    *stored_as*: task id → CID.
     """
 
     chain: Chain
@@ -44,6 +47,8 @@ class ResultProxy:
     stored_as: dict[str, str] = field(factory=dict, init=False)
     _secret: bytes = field(factory=lambda: secrets.token_bytes(64), init=False)
     _tokens: dict[str, str] = field(factory=dict, init=False)
+    #: Those with which tokens were asked for, by task and wallet: enclaves sign for them.
+    _permits: dict[tuple[str, str], Permit] = field(factory=dict, init=False)
 
     def app(self) -> QuartTrio:
         """The ASGI app, with the gateway beside it."""
@@ -62,10 +67,11 @@ class ResultProxy:
         permit = read_permit(body)
         if permit is None:
             return None
-        refusal = await refuse_token(self.chain, permit, signature)
+        refusal = await refuse_token(self.chain, permit, signature, numbers(self.version))
         if refusal is not None:
             log.info("token refused", task=permit.chain_task_id, reason=refusal)
             return None
+        self._permits[permit.chain_task_id, permit.wallet] = permit
         if permit.wallet not in self._tokens:
             self._tokens[permit.wallet] = self._make(permit.wallet)
         return self._tokens[permit.wallet]
@@ -80,16 +86,20 @@ class ResultProxy:
             return None
         return wallet if self._tokens.get(wallet) == token else None
 
-    async def upload(self, wallet: str, chain_task_id: str, archive: bytes) -> str | None:
-        """Keep *archive* as the task's result; returns its link, None when it is refused."""
+    async def upload(self, upload: Upload) -> str | None:
+        """Keep the archive as the task's result; returns its link, None when it is refused."""
+        task, wallet = upload.chain_task_id, upload.wallet
         refusal = "there is a result already"
-        if not await self.stored(chain_task_id):
-            refusal = await refuse_upload(self.chain, wallet, chain_task_id, archive) or ""
+        if not await self.stored(task):
+            permit = self._permits.get((task, wallet))
+            version = numbers(self.version)
+            refusal = await refuse_upload(self.chain, upload, permit, version) or ""
         if refusal:
-            log.warning("result refused", task=chain_task_id, wallet=wallet, reason=refusal)
+            log.warning("result refused", task=task, wallet=wallet, reason=refusal)
             return None
-        name = self.stored_as[chain_task_id] = await self.ipfs.add(archive)
-        log.info("result stored", task=chain_task_id, cid=name, size=len(archive))
+        self._permits.pop((task, wallet), None)
+        name = self.stored_as[task] = await self.ipfs.add(upload.archive)
+        log.info("result stored", task=task, cid=name, size=len(upload.archive))
         return f"/ipfs/{name}"
 
     def _make(self, wallet: str) -> str:
@@ -117,8 +127,7 @@ def _routes(proxy: ResultProxy) -> Blueprint:
         body = await spring.body()
         if wallet is None:
             return spring.empty(401)
-        archive = _archive(body)
-        link = await proxy.upload(wallet, str(body.get("chainTaskId")), archive)
+        link = await proxy.upload(_read(wallet, body))
         return spring.empty(401) if link is None else spring.text(link)
 
     @routes.route("/v1/results/<chain_task_id>", methods=["HEAD"])
@@ -134,6 +143,12 @@ def _routes(proxy: ResultProxy) -> Blueprint:
         return spring.text(proxy.stored_as[chain_task_id])
 
     return routes
+
+
+def _read(wallet: str, body: Mapping[str, Any]) -> Upload:
+    names = ("chainTaskId", "deterministHash", "enclaveSignature")
+    chain_task_id, digest, signature = (str(body.get(name) or "") for name in names)
+    return Upload(wallet, chain_task_id, _archive(body), digest, signature)
 
 
 def _archive(body: Mapping[str, Any]) -> bytes:

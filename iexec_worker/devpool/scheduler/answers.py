@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from iexec_worker.model import TeeFramework
 from iexec_worker.wire import Action, Cause, Status
 
 if TYPE_CHECKING:
@@ -62,11 +61,6 @@ def next_action(task: Task, update: Update) -> Action | None:
 
 
 def _after_computed(task: Task) -> Action:
-    if task.deal.trust == 1 and is_tee(task.deal.tag):
+    if task.finalized_by_worker:
         return Action.PLEASE_CONTRIBUTE_AND_FINALIZE
     return Action.PLEASE_CONTRIBUTE
-
-
-def is_tee(tag: str) -> bool:
-    """True iff *tag* names exactly one framework; anything else is a standard task."""
-    return int(tag, 16) & 0xF in {framework.value for framework in TeeFramework}

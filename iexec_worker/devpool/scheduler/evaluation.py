@@ -11,16 +11,17 @@ from attrs import define
 from iexec_worker.devpool.broker.notifications import Extra, Message
 from iexec_worker.devpool.hashing import from_hex
 from iexec_worker.devpool.scheduler.state import TaskState
+from iexec_worker.devpool.scheduler.transitions import FAILED_BEFORE_COMPUTED
 from iexec_worker.errors import Reverted, Unavailable
 from iexec_worker.model import TaskStatus
 from iexec_worker.wire import Action, Cause, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from iexec_worker.devpool.onchain import PoolTask
     from iexec_worker.devpool.scheduler.ports import Chain
-    from iexec_worker.devpool.scheduler.state import Store, Task
+    from iexec_worker.devpool.scheduler.state import Replicate, Store, Task
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -48,11 +49,16 @@ _AT_WORK = frozenset(
 
 @define(eq=False)
 class Evaluation:
-    """Moves tasks as far as replicates and chain allow; one evaluation per task at a time."""
+    """
+    Moves tasks as far as replicates and chain allow; one evaluation per task at a time.
+
+    *alive* gives the wallets of the workers that were heard of lately.
+    """
 
     store: Store
     chain: Chain
     notify: Callable[[Message], None]
+    alive: Callable[[], Collection[str]]
 
     async def evaluate(self, task: Task) -> None:
         """Move *task* on; without an answer of the node it stays where it is."""
@@ -73,7 +79,11 @@ class Evaluation:
     async def _step(self, task: Task) -> bool:
         match task.state:
             case TaskState.RUNNING:
-                return self._finalized_by_worker(task) or await self._agreed(task)
+                return (
+                    self._finalized_by_worker(task)
+                    or await self._agreed(task)
+                    or self._failed_by_all(task)
+                )
             case TaskState.RESULT_UPLOADED:
                 return await self._finalize(task)
         return self._step_at_once(task)
@@ -127,6 +137,17 @@ class Evaluation:
             self._complete(task)
         return True
 
+    def _failed_by_all(self, task: Task) -> bool:
+        """Give a TEE task up when every living worker has tried and failed."""
+        wallets = self.alive()
+        if task.framework is None or not wallets:
+            return False
+        tries = [task.replicates.get(wallet) for wallet in wallets]
+        if not all(replicate is not None and _failed_early(replicate) for replicate in tries):
+            return False
+        self.fail(task, TaskState.RUNNING_FAILED)
+        return True
+
     def _ask_for_upload(self, task: Task) -> bool:
         if task.now_in(Status.RESULT_UPLOAD_REQUESTED, Status.RESULT_UPLOADING):
             return False
@@ -171,6 +192,11 @@ def _started(task: Task) -> bool:
         return False
     task.enter(TaskState.RUNNING)
     return True
+
+
+def _failed_early(replicate: Replicate) -> bool:
+    # What it says after that, such as ABORTED, does not mend it.
+    return any(replicate.ever(status) for status in FAILED_BEFORE_COMPUTED)
 
 
 def _first_revealed(task: Task) -> bool:

@@ -12,7 +12,7 @@ from iexec_worker.devpool.scheduler.messages import Details, Update
 from iexec_worker.devpool.scheduler.state import OPEN, REVEALING, TaskState
 from iexec_worker.devpool.scheduler.transitions import allowed, before
 from iexec_worker.devpool.scheduler.verification import Verdict
-from iexec_worker.model import TaskStatus
+from iexec_worker.model import ZERO_ADDRESS, TaskStatus
 from iexec_worker.wire import Action, Cause, Status
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Interrupted:
         found = []
         for chain_task_id in list(worker.participating) if worker else []:
             known = self.store.replicate(chain_task_id, wallet)
-            if known and (decision := await self._decide(*known, block)):
+            if known and _permitted(known[0]) and (decision := await self._decide(*known, block)):
                 found.append(self._message(known[0], wallet, decision).as_json())
                 _recovering(known[1])
         return found
@@ -128,6 +128,11 @@ class Interrupted:
         update = Update(status, Details(), {})
         self.updates.apply(task, replicate, update, Verdict(confirmed=True), by_worker=False)
         await self.updates.evaluation.evaluate(task)
+
+
+def _permitted(task: Task) -> bool:
+    """False for a TEE task without its challenge, for which nothing can be signed."""
+    return task.framework is None or task.enclave_challenge != ZERO_ADDRESS
 
 
 def _recovering(replicate: Replicate) -> None:

@@ -36,6 +36,11 @@ class Memory:
         earliest = trio.current_time() - self.settings.periods.lost_after
         return [wallet for wallet, at in self._alive.items() if at < earliest]
 
+    def alive(self) -> list[str]:
+        """The wallets heard of lately."""
+        silent = self.lost()
+        return [wallet for wallet in self._alive if wallet not in silent]
+
     def may_ask(self, wallet: str) -> bool:
         """True iff *wallet* did not ask for work too recently; asking too early does not count."""
         now, last = trio.current_time(), self._asked.get(wallet)

@@ -10,7 +10,8 @@ from attrs import define, field
 from iexec_worker.devpool.scheduler.authorization import authorize
 from iexec_worker.devpool.scheduler.consensus import needs_more
 from iexec_worker.devpool.scheduler.state import OPEN, Replicate, TaskState
-from iexec_worker.model import TaskStatus
+from iexec_worker.devpool.tags import tag_of
+from iexec_worker.model import TaskStatus, TeeFramework
 from iexec_worker.wire import Status
 
 if TYPE_CHECKING:
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
     from iexec_worker.devpool.scheduler.state import Store, Task, Worker
     from iexec_worker.devpool.scheduler.verification import Verification
 
-_TAG: Final = "0x" + 62 * "0"
-_SCONE: Final = _TAG + "03"
-_GRAMINE: Final = _TAG + "05"
-_TDX: Final = _TAG + "09"
+_SGX: Final = (tag_of(TeeFramework.SCONE), tag_of(TeeFramework.GRAMINE))
+_TDX: Final = (tag_of(TeeFramework.TDX),)
 #: What a worker must be able to pay on a chain with gas: 1,000,000 at 22 gwei.
 _MIN_BALANCE: Final = 1_000_000 * 22 * 10**9
 
@@ -58,7 +57,7 @@ class Offers:
                 self._give(task, worker)
                 version = self.settings.numbers
                 signed = authorize(self.chain, task, worker.wallet, version)
-                return {"workerpoolAuthorization": signed, "smsUrl": None}
+                return {"workerpoolAuthorization": signed, "smsUrl": task.sms_url}
         return None
 
     def _candidates(self, worker: Worker) -> Iterable[Task]:
@@ -91,10 +90,10 @@ class Offers:
         self.store.changes.ring()
 
 
-def excluded_tags(worker: Worker, version: tuple[int, ...]) -> list[str]:
+def excluded_tags(worker: Worker, version: tuple[int, ...]) -> tuple[str, ...]:
     """The tags whose tasks *worker* cannot do; tags with more bits are not seen through."""
     tee, tdx = worker.model.tee_enabled, worker.model.tdx_enabled
-    sgx = [] if tee else [_SCONE, _GRAMINE]
+    sgx = () if tee else _SGX
     if version < (9, 2):
         return sgx
-    return sgx + ([] if tdx else [_TDX])
+    return sgx + (() if tdx else _TDX)

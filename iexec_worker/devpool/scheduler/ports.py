@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from iexec_worker.devpool.onchain import Block, PoolContribution, PoolDeal, PoolTask
+    from iexec_worker.model import TeeFramework
 
 
 class Chain(Protocol):
@@ -59,5 +60,22 @@ class Chain(Protocol):
 class Results(Protocol):
     """The result proxy as the scheduler asks it."""
 
-    async def stored(self, task_id: str, proxy: str) -> bool:
-        """True iff the result proxy at *proxy* (empty: the pool's) has the task's result."""
+    async def stored(self, task_id: str, proxy: str, challenge: str) -> bool:
+        """
+        True iff the result proxy at *proxy* (empty: the pool's) has the task's result.
+
+        *challenge* is the task's enclave challenge, without which another proxy does not answer.
+        """
+
+
+class SecretManagement(Protocol):
+    """The secret management services (SMS), one for each TEE framework that the pool has."""
+
+    async def url(self, framework: TeeFramework) -> str | None:
+        """Where the SMS of *framework* is; None when there is none that says so itself."""
+
+    async def challenge(self, url: str, task_id: str) -> str | None:
+        """The address of the task's enclave key, kept by the SMS at *url*; None: no answer."""
+
+    async def tell_proxy(self, url: str, proxy: str) -> None:
+        """Let the SMS at *url* know where results go."""

@@ -23,7 +23,7 @@ from iexec_worker.devpool.scheduler.verification import Verification
 if TYPE_CHECKING:
     from iexec_worker.devpool.broker.notifications import Notifications
     from iexec_worker.devpool.scheduler.messages import Model
-    from iexec_worker.devpool.scheduler.ports import Chain, Results
+    from iexec_worker.devpool.scheduler.ports import Chain, Results, SecretManagement
     from iexec_worker.devpool.scheduler.settings import SchedulerSettings
     from iexec_worker.devpool.scheduler.state import Store
 
@@ -40,6 +40,7 @@ class Process:
     store: Store
     chain: Chain
     results: Results
+    sms: SecretManagement
     notifications: Notifications
     sockjs_settings: SockJsSettings
     memory: Memory = field(init=False)
@@ -59,12 +60,12 @@ class Process:
         self.memory = Memory(settings)
         self.sockjs = SockJs(settings=self.sockjs_settings)
         self.monitor = ChainMonitor(chain, settings, store.clock)
-        self.evaluation = Evaluation(store, chain, self.notifications.publish)
+        self.evaluation = Evaluation(store, chain, self.notifications.publish, self.memory.alive)
         self.verification = Verification(chain, self.results, settings)
         self.updates = Updates(store, self.verification, self.evaluation, settings)
         self.offers = Offers(store, chain, self.verification, settings)
         self.interrupted = Interrupted(store, chain, self.verification, self.updates)
-        self.deals = Deals(store, chain, self.evaluation, settings)
+        self.deals = Deals(store, chain, self.sms, self.evaluation, settings)
         self.timers = Timers(store, self.evaluation, self.verification, self.updates, settings)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

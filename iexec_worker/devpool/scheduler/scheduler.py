@@ -11,13 +11,14 @@ from iexec_worker.devpool.broker.notifications import Notifications
 from iexec_worker.devpool.broker.sockjs import SockJsSettings
 from iexec_worker.devpool.broker.stomp import SimpleBroker
 from iexec_worker.devpool.scheduler.process import Process
+from iexec_worker.devpool.scheduler.sms import NoSms
 from iexec_worker.devpool.scheduler.state import Store, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from iexec_worker.devpool.http.record import Record
-    from iexec_worker.devpool.scheduler.ports import Chain, Results
+    from iexec_worker.devpool.scheduler.ports import Chain, Results, SecretManagement
     from iexec_worker.devpool.scheduler.settings import SchedulerSettings
     from iexec_worker.devpool.scheduler.state import Replicate, Task
     from iexec_worker.wire import Status
@@ -31,6 +32,7 @@ class Scheduler:
     chain: Chain
     results: Results
     record: Record
+    sms: SecretManagement = field(factory=NoSms)
     sockjs_settings: SockJsSettings = field(factory=SockJsSettings)
     store: Store = field(factory=Store)
     notifications: Notifications = field(factory=lambda: Notifications(SimpleBroker()))
@@ -88,6 +90,7 @@ class Scheduler:
             self.store,
             self.chain,
             self.results,
+            self.sms,
             self.notifications,
             self.sockjs_settings,
         )

@@ -9,6 +9,8 @@ import attrs
 from attrs import frozen
 from eth_utils.crypto import keccak
 
+from iexec_worker.devpool.tags import numbers
+
 
 @frozen
 class Periods:
@@ -72,8 +74,7 @@ class SchedulerSettings:
     @property
     def numbers(self) -> tuple[int, int, int]:
         """The version as numbers, without the suffix of a snapshot."""
-        major, minor, patch = self.version.partition("-")[0].split(".")
-        return int(major), int(minor), int(patch)
+        return numbers(self.version)
 
     def public(self) -> dict[str, Any]:
         """`PublicConfiguration` as this version words it."""

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from iexec_worker.devpool.onchain import PoolDeal
-    from iexec_worker.devpool.scheduler.deal_params import ResultParams
+    from iexec_worker.devpool.scheduler.deal_params import Params
     from iexec_worker.devpool.scheduler.messages import Details, Model
+    from iexec_worker.model import TeeFramework
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -110,7 +111,8 @@ class Replicate:
 @define(eq=False)
 class Task:
     """
-    One task. Deadlines are seconds since the epoch; *period* is T of its category.
+    One task. Deadlines are seconds since the epoch; *period* is T of its category; *framework* is
+    None for a standard task.
 
     *lock* is held by whoever moves it from state to state.
     """
@@ -119,13 +121,15 @@ class Task:
     deal: PoolDeal
     index: int
     period: int
-    params: ResultParams
+    params: Params
     changes: Changes
     clock: Clock
+    framework: TeeFramework | None = None
     state: TaskState = TaskState.RECEIVED
     states: list[tuple[TaskState, float]] = field(factory=list)
     replicates: dict[str, Replicate] = field(factory=dict)
     enclave_challenge: str = ZERO_ADDRESS
+    sms_url: str | None = None
     consensus: str = ""
     consensus_block: int = 0
     reveal_deadline: int = 0
@@ -145,6 +149,11 @@ class Task:
     def has_callback(self) -> bool:
         """True iff a contract waits for the result."""
         return self.deal.callback != ZERO_ADDRESS
+
+    @property
+    def finalized_by_worker(self) -> bool:
+        """True iff its worker contributes and finalises in one transaction."""
+        return self.framework is not None and self.deal.trust == 1
 
     @property
     def entered_at(self) -> float:

@@ -103,7 +103,11 @@ class Timers:
 
     async def unnotified_ongoing(self) -> None:
         """Find what happened on-chain to those who last said that they were about to do it."""
-        await self._unnotified(contributing=(Status.CONTRIBUTING,), revealing=(Status.REVEALING,))
+        await self._unnotified(
+            finalizing=(Status.CONTRIBUTE_AND_FINALIZE_ONGOING,),
+            contributing=(Status.CONTRIBUTING,),
+            revealing=(Status.REVEALING,),
+        )
 
     async def unnotified(self) -> None:
         """Find what happened on-chain to anybody without being told."""
@@ -112,11 +116,21 @@ class Timers:
             for status in Status
             if allowed(status, Status.CONTRIBUTING) or allowed(status, Status.COMPUTING)
         )
-        await self._unnotified(contributing=before_contributed, revealing=(Status.CONTRIBUTED,))
+        await self._unnotified(
+            finalizing=(*before_contributed, Status.CONTRIBUTE_AND_FINALIZE_ONGOING),
+            contributing=before_contributed,
+            revealing=(Status.CONTRIBUTED,),
+        )
 
     async def _unnotified(
-        self, *, contributing: tuple[Status, ...], revealing: tuple[Status, ...]
+        self,
+        *,
+        finalizing: tuple[Status, ...],
+        contributing: tuple[Status, ...],
+        revealing: tuple[Status, ...],
     ) -> None:
+        for task in self.store.in_state(*OPEN):
+            await self._finalized(task, finalizing)
         for task in self.store.in_state(*OPEN):
             for replicate in _relevant_in(task, contributing):
                 verdict = await self.verification.verdict_of_contribution(task, replicate.wallet)
@@ -127,6 +141,14 @@ class Timers:
                 if await self.verification.revealed(task, replicate.wallet):
                     verdict = Verdict(confirmed=True)
                     await self._fill_in(task, replicate, Status.REVEALED, verdict)
+
+    async def _finalized(self, task: Task, statuses: tuple[Status, ...]) -> None:
+        if not task.finalized_by_worker:
+            return
+        for replicate in _relevant_in(task, statuses):
+            verdict = await self.verification.verdict_of_finalization(task, replicate.wallet)
+            if verdict.confirmed:
+                await self._fill_in(task, replicate, Status.CONTRIBUTE_AND_FINALIZE_DONE, verdict)
 
     async def _fill_in(
         self, task: Task, replicate: Replicate, wanted: Status, verdict: Verdict

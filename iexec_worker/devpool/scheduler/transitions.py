@@ -58,6 +58,15 @@ CLASSIC: Final = (
     Status.COMPLETED,
 )
 
+#: The same where the worker contributes and finalises in one transaction.
+AT_ONCE: Final = (
+    *CLASSIC[: CLASSIC.index(Status.CONTRIBUTING)],
+    Status.CONTRIBUTE_AND_FINALIZE_ONGOING,
+    Status.CONTRIBUTE_AND_FINALIZE_DONE,
+    Status.COMPLETING,
+    Status.COMPLETED,
+)
+
 FAILED_BEFORE_COMPUTED: Final = frozenset(
     {
         Status.START_FAILED,
@@ -113,6 +122,7 @@ def _aside(current: Status, following: Status) -> bool:
 
 
 def missing(reached: Status, wanted: Status) -> tuple[Status, ...]:
-    """The classic statuses after *reached* up to and including *wanted*."""
-    start = CLASSIC.index(reached) + 1 if reached in CLASSIC else CLASSIC.index(wanted)
-    return CLASSIC[start : CLASSIC.index(wanted) + 1]
+    """The statuses after *reached* up to and including *wanted*, on the way that has *wanted*."""
+    way = CLASSIC if wanted in CLASSIC else AT_ONCE
+    start = way.index(reached) + 1 if reached in way else way.index(wanted)
+    return way[start : way.index(wanted) + 1]

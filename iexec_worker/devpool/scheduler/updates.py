@@ -78,7 +78,8 @@ class Updates:
         if status is Status.CONTRIBUTED:
             replicate.contribution_hash, replicate.weight = verdict.result_hash, verdict.weight
         if status in {Status.RESULT_UPLOADED, Status.CONTRIBUTE_AND_FINALIZE_DONE}:
-            replicate.result_link = details.result_link
+            # Of a task that is on-chain already, the chain is believed and not the worker.
+            replicate.result_link = verdict.result_link or details.result_link
             replicate.callback_data = details.callback_data
         if _has_logs(update) and replicate.logs is None:
             replicate.logs = details.logs

@@ -30,11 +30,15 @@ _ON_CHAIN: Final = frozenset({ContributionStatus.CONTRIBUTED, ContributionStatus
 
 @frozen
 class Verdict:
-    """What was found. For CONTRIBUTED with the contribution's *result_hash* and *weight*."""
+    """
+    What was found. For CONTRIBUTED with the contribution's *result_hash* and *weight*, for
+    CONTRIBUTE_AND_FINALIZE_DONE with the *result_link* that is on-chain.
+    """
 
     confirmed: bool
     result_hash: str = ""
     weight: int = 0
+    result_link: str = ""
 
 
 @frozen
@@ -53,6 +57,8 @@ class Verification:
         """
         if update.status is Status.CONTRIBUTED:
             return await self._contributed(task, wallet, update.details)
+        if update.status is Status.CONTRIBUTE_AND_FINALIZE_DONE:
+            return await self._finalized(task, wallet)
         return Verdict(await self._confirmed(task, wallet, update))
 
     async def _confirmed(self, task: Task, wallet: str, update: Update) -> bool:
@@ -67,8 +73,6 @@ class Verification:
                 confirmed = await self.present(task) and bool(_result(task, update.details))
             case Status.RESULT_UPLOAD_FAILED:
                 confirmed = not await self.present(task)
-            case Status.CONTRIBUTE_AND_FINALIZE_DONE:
-                confirmed = await self._finalized(task, wallet)
             case _:
                 confirmed = True
         return confirmed
@@ -87,9 +91,12 @@ class Verification:
         if task.has_callback:
             return True
         # Before 9.3.0 only results of TEE tasks were believed to be elsewhere.
-        if task.params.provider != "ipfs" and self.settings.numbers >= (9, 3, 0):
+        believed = task.framework is not None or self.settings.numbers >= (9, 3, 0)
+        if task.params.provider != "ipfs" and believed:
             return True
-        return await self.results.stored(task.chain_task_id, task.params.proxy)
+        return await self.results.stored(
+            task.chain_task_id, task.params.proxy, task.enclave_challenge
+        )
 
     async def verdict_of_contribution(self, task: Task, wallet: str) -> Verdict:
         """The contribution as it is on-chain, with the weight it has in the consensus."""
@@ -99,6 +106,14 @@ class Verification:
         return Verdict(
             confirmed=True, result_hash=contribution.result_hash, weight=await self.weight(wallet)
         )
+
+    async def verdict_of_finalization(self, task: Task, wallet: str) -> Verdict:
+        """Whether *wallet* completed the task itself, with what it left as the result."""
+        onchain = await self.chain.task(task.chain_task_id)
+        if onchain is None or onchain.status is not TaskStatus.COMPLETED:
+            return Verdict(confirmed=False)
+        link = onchain.results.decode("utf-8", "replace")
+        return Verdict(confirmed=await self.revealed(task, wallet), result_link=link)
 
     async def weight(self, wallet: str) -> int:
         """The weight of a worker's contribution, as the contracts count it."""
@@ -112,12 +127,11 @@ class Verification:
     async def _revealed(self, task: Task, wallet: str, details: Details) -> bool:
         return await self._seen(lambda: self.revealed(task, wallet), details.block)
 
-    async def _finalized(self, task: Task, wallet: str) -> bool:
-        if not await self._seen(lambda: self.revealed(task, wallet), 0):
-            return False
-        onchain = await self.chain.task(task.chain_task_id)
-        completed = onchain is not None and onchain.status is TaskStatus.COMPLETED
-        return completed and await self.present(task)
+    async def _finalized(self, task: Task, wallet: str) -> Verdict:
+        found = Verdict(confirmed=False)
+        if await self._seen(lambda: self.revealed(task, wallet), 0) and await self.present(task):
+            found = await self.verdict_of_finalization(task, wallet)
+        return found
 
     async def _readable(self, task: Task) -> bool:
         try:

@@ -13,6 +13,7 @@ from iexec_worker.devpool.onchain import Asset, Block, PoolContribution, PoolDea
 from iexec_worker.devpool.scheduler import deal_params
 from iexec_worker.devpool.scheduler.messages import Model
 from iexec_worker.devpool.scheduler.state import Replicate, Task, TaskState
+from iexec_worker.devpool.tags import framework_of
 from iexec_worker.errors import Unavailable
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, ContributionStatus, TaskStatus
 from iexec_worker.wire import Status
@@ -26,6 +27,7 @@ DEAL = "0x" + 64 * "d"
 TASK = task_id(DEAL, 0)
 WALLET = "0x" + 40 * "1"
 OTHER = "0x" + 40 * "2"
+CHALLENGE = "0x" + 40 * "e"
 AGREED = "0x" + 64 * "c"
 NOTHING = PoolContribution(ContributionStatus.UNSET, ZERO_HASH, ZERO_HASH, ZERO_ADDRESS, 0)
 
@@ -136,7 +138,7 @@ class FakeChain:
 class FakeResults:
     tasks: set[str] = field(factory=set)
 
-    async def stored(self, task_id: str, proxy: str) -> bool:
+    async def stored(self, task_id: str, proxy: str, challenge: str) -> bool:
         return task_id in self.tasks
 
 
@@ -162,7 +164,9 @@ class Desk:
     def add_task(self, state: TaskState, **terms: object) -> Task:
         store, made = self.scheduler.store, deal(**terms)
         params = deal_params.read(made.params, self.scheduler.settings.numbers[0])
-        task = Task(TASK, made, 0, 100, params, store.changes, store.clock)
+        framework = framework_of(made.tag, self.scheduler.settings.numbers)
+        task = Task(TASK, made, 0, 100, params, store.changes, store.clock, framework)
+        task.enclave_challenge = ZERO_ADDRESS if framework is None else CHALLENGE
         store.tasks[TASK] = task
         self.chain.statuses[TASK] = TaskStatus.ACTIVE
         task.enter(state)
