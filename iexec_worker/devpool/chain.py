@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from iexec_worker.devpool.onchain import Asset, Block, PoolContribution, PoolDeal, PoolTask
+from iexec_worker.devpool.onchain import (
+    Asset,
+    Block,
+    PoolApp,
+    PoolContribution,
+    PoolDataset,
+    PoolDeal,
+    PoolTask,
+)
 from iexec_worker.model import ContributionStatus, TaskStatus
 
 if TYPE_CHECKING:
@@ -12,7 +20,16 @@ if TYPE_CHECKING:
     from iexec_worker.devpool.rpc import Rpc
     from iexec_worker.devpool.sender import Receipt, Sender
 
-__all__ = ["Asset", "Block", "PoolChain", "PoolContribution", "PoolDeal", "PoolTask"]
+__all__ = [
+    "Asset",
+    "Block",
+    "PoolApp",
+    "PoolChain",
+    "PoolContribution",
+    "PoolDataset",
+    "PoolDeal",
+    "PoolTask",
+]
 
 
 class PoolChain:
@@ -82,6 +99,20 @@ class PoolChain:
             bot_size=seen["botSize"],
             worker_stake=seen["workerStake"],
         )
+
+    async def app(self, address: str) -> PoolApp:
+        """What is registered as app *address*."""
+        seen = await self._view("viewApp", address)
+        return PoolApp(
+            image=seen["m_appMultiaddr"].decode("utf-8", "replace"),
+            checksum=_hex(seen["m_appChecksum"]),
+            enclave=seen["m_appMREnclave"].decode("utf-8", "replace"),
+        )
+
+    async def dataset(self, address: str) -> PoolDataset:
+        """What is registered as dataset *address*."""
+        seen = await self._view("viewDataset", address)
+        return PoolDataset(seen["m_datasetMultiaddr"], _hex(seen["m_datasetChecksum"]))
 
     async def contribution(self, task_id: str, worker: str) -> PoolContribution:
         """What *worker* contributed; status UNSET if nothing."""

@@ -46,6 +46,10 @@ class Ipfs:
         await trio.Path(self.folder / name).write_bytes(content)
         return name
 
+    async def read(self, name: str) -> bytes:
+        """The content of a CID; OSError when it is not there, ValueError for what is none."""
+        return await trio.Path(self.path(name)).read_bytes()
+
     def path(self, name: str) -> Path:
         """The file of a CID, whether it is there or not; ValueError for what cannot be one."""
         if not name or not all(c in _ALPHABET for c in name):

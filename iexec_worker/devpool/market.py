@@ -14,7 +14,7 @@ from iexec_worker.devpool.orders import Purchase, as_json, offer, orders, struct
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from iexec_worker.devpool.anvil import Node
     from iexec_worker.devpool.contracts import Contract, Contracts
@@ -33,14 +33,28 @@ class Bought:
 
 
 def params(
-    args: str = "", *, input_files: Sequence[str] = (), proxy: str = "", provider: str = "ipfs"
+    args: str = "",
+    *,
+    input_files: Sequence[str] = (),
+    proxy: str = "",
+    provider: str = "ipfs",
+    encryption: bool = False,
+    secrets: Mapping[str, str] | None = None,
+    bulk: str = "",
 ) -> str:
-    """The JSON of a deal's parameters; *proxy*: a result proxy other than the pool's, by URL."""
+    """
+    The JSON of a deal's parameters; *proxy*: a result proxy other than the pool's, by URL.
+
+    *secrets*: number → name of a requester's secret. *bulk*: the CID of a bulk of datasets.
+    """
     wanted = {
         "iexec_args": args,
         "iexec_input_files": list(input_files),
         "iexec_result_storage_provider": provider,
         "iexec_result_storage_proxy": proxy,
+        "iexec_result_encryption": encryption,
+        "iexec_secrets": dict(secrets or {}),
+        "bulk_cid": bulk,
     }
     return json.dumps({key: value for key, value in wanted.items() if value})
 
@@ -101,9 +115,9 @@ class Market:
         registry = self._contracts.workerpools
         return await self._register(registry, "Workerpool", self._pool_owner, description)
 
-    def offer(self, workerpool: str, category: int) -> dict[str, str]:
+    def offer(self, workerpool: str, category: int, tag: str = ZERO_HASH) -> dict[str, str]:
         """Sign a workerpool's order, see `orders.offer`; returns it as the iExec SDK has it."""
-        order = offer(workerpool, category)
+        order = offer(workerpool, category, tag)
         return as_json(order, self._sign("WorkerpoolOrder", order))
 
     async def buy(self, purchase: Purchase) -> Bought:

@@ -46,6 +46,23 @@ class PoolDeal:
 
 
 @frozen
+class PoolApp:
+    """An app as `viewApp` gives it; *enclave* is its TEE configuration, empty for none."""
+
+    image: str
+    checksum: str
+    enclave: str
+
+
+@frozen
+class PoolDataset:
+    """A dataset as `viewDataset` gives it; *location* may be a binary multiaddress."""
+
+    location: bytes
+    checksum: str
+
+
+@frozen
 class PoolTask:
     """A task as `viewTask` gives it; deadlines are 0 while unset."""
 

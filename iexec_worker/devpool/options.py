@@ -12,6 +12,8 @@ from iexec_worker.devpool.scheduler.settings import SchedulerSettings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from iexec_worker.model import TeeFramework
+
 
 @frozen
 class PoolOptions:
@@ -21,6 +23,10 @@ class PoolOptions:
     Services listen on *host*; workers are told *advertised*, for those in containers an address
     of the container network. Port 0 takes a free one. *scheduler* needs no addresses: they are
     filled in.
+
+    TEE tasks of the *frameworks* are taken, each has an SMS. Their containers talk to some services
+    themselves: those listen on *container_host*, where it is given, an address of this machine
+    that containers reach, such as the gateway of their network.
     """
 
     cache: Path
@@ -33,5 +39,12 @@ class PoolOptions:
     node_port: int = 0
     chain_id: int = 65_535
     gas_price: int = 1_000_000_000
+    frameworks: tuple[TeeFramework, ...] = ()
+    container_host: str = ""
     scheduler: SchedulerSettings = field(factory=SchedulerSettings)
     sockjs: SockJsSettings = field(factory=SockJsSettings)
+
+    @property
+    def inner(self) -> str:
+        """The address of the services that containers talk to, too."""
+        return self.container_host or self.advertised

@@ -132,15 +132,17 @@ def orders(purchase: Purchase, requester: str) -> dict[str, Order]:
     }
 
 
-def offer(workerpool: str, category: int) -> Order:
+def offer(workerpool: str, category: int, tag: str = ZERO_HASH) -> Order:
     """
-    The order of a pool that gives standard tasks of one category away, as many as anybody wants.
+    The order of a pool that gives tasks of one category away, as many as anybody wants.
 
-    Orders of TEE tasks do not match it. Requests may ask for a trust of up to 10.
+    Requests of standard tasks match it, and of the TEE framework that *tag* is of. It may be of
+    one only: the iExec SDK takes no order with two. They may ask for a trust of up to 10.
     """
+    terms = {"volume": 1_000_000, "tag": bytes.fromhex(tag[2:]), "category": category, "trust": 10}
     return _order(
         "WorkerpoolOrder",
-        {"volume": 1_000_000, "tag": bytes(32), "category": category, "trust": 10},
+        terms,
         workerpool=workerpool,
     )
 

@@ -2,41 +2,45 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import httpx
 import trio
-from attrs import field, frozen
+from attrs import frozen
 
 from iexec_worker.devpool import config_server
 from iexec_worker.devpool.anvil import Node, anvil
 from iexec_worker.devpool.chain import PoolChain
 from iexec_worker.devpool.config_server import ChainSettings
 from iexec_worker.devpool.contracts import Contracts, deploy
-from iexec_worker.devpool.http.faults import Faults
-from iexec_worker.devpool.http.front import Front
-from iexec_worker.devpool.http.record import Record
-from iexec_worker.devpool.http.service import Service
+from iexec_worker.devpool.hosting import Host
 from iexec_worker.devpool.ipfs import Ipfs
 from iexec_worker.devpool.market import Market
 from iexec_worker.devpool.results.proxy import ResultProxy
 from iexec_worker.devpool.results.remote import Look
 from iexec_worker.devpool.scheduler.app import make_app
 from iexec_worker.devpool.scheduler.scheduler import Scheduler
+from iexec_worker.devpool.scheduler.sms import SmsClient
+from iexec_worker.devpool.tee.opening import open_sms
 from iexec_worker.devpool.tools import provide
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
-
-    from quart_trio import QuartTrio
 
     from iexec_worker.devpool.broker.notifications import Notifications
     from iexec_worker.devpool.broker.sockjs import SockJs
+    from iexec_worker.devpool.http.faults import Faults
+    from iexec_worker.devpool.http.front import Front
+    from iexec_worker.devpool.http.record import Record
+    from iexec_worker.devpool.http.service import Service
     from iexec_worker.devpool.options import PoolOptions
     from iexec_worker.devpool.scheduler.state import Replicate, Task
+    from iexec_worker.devpool.tee.sms import Sms
+    from iexec_worker.model import TeeFramework
     from iexec_worker.wire import Status
 
 
@@ -66,7 +70,8 @@ class Pool:
     A running pool. It ends with the scope of `open_pool`.
 
     *faults* are switched on per endpoint, *record* has everything workers asked and told;
-    `notifications` and `sockjs` are where messages and links can be disturbed.
+    `notifications` and `sockjs` are where messages and links can be disturbed. *sms* has the SMS of
+    each TEE framework.
     """
 
     options: PoolOptions
@@ -77,6 +82,7 @@ class Pool:
     ipfs: Ipfs
     faults: Faults
     record: Record
+    sms: Mapping[TeeFramework, Sms]
 
     @property
     def market(self) -> Market:
@@ -121,7 +127,7 @@ class Pool:
     @property
     def result_proxy_url(self) -> str:
         """The result proxy's address; `/ipfs/…` is served there too."""
-        return self._url(self.services.result_proxy.port)
+        return f"http://{self.options.inner}:{self.services.result_proxy.port}"
 
     @property
     def config_server_url(self) -> str:
@@ -133,6 +139,11 @@ class Pool:
         """The node's address for workers."""
         return self._url(self.services.node.port)
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses that workers and containers are told."""
+        return tuple(dict.fromkeys((self.options.advertised, self.options.inner)))
+
     def environment(self, wallet: Path, password: str) -> dict[str, str]:
         """The variables with which a worker whose keystore is *wallet* joins."""
         return {
@@ -141,7 +152,7 @@ class Pool:
             "IEXEC_WORKER_WALLET_PATH": str(wallet),
             "IEXEC_WORKER_WALLET_PASSWORD": password,
             # Datasets and inputs of this pool are on this machine.
-            "IEXEC_WORKER_ALLOWED_PRIVATE_HOSTS": self.options.advertised,
+            "IEXEC_WORKER_ALLOWED_PRIVATE_HOSTS": ",".join(self.hosts),
             "IEXEC_WORKER_IPFS_GATEWAYS": self.result_proxy_url,
         }
 
@@ -151,8 +162,8 @@ class Pool:
             "id": str(self.chain.chain_id),
             "host": self.node_url,
             "hub": self.chain.hub,
-            # There is neither, but the SDK knows no default for this chain.
-            "sms": self.config_server_url,
+            # Where there is none, the SDK has to be told something: it knows no default.
+            "sms": next((sms.url for sms in self.sms.values()), self.config_server_url),
             "ipfsGateway": self.result_proxy_url,
             "iexecGateway": self.config_server_url,
         }
@@ -161,6 +172,16 @@ class Pool:
     async def add_file(self, content: bytes) -> str:
         """Put a file (a dataset, an input) on the gateway; returns its path, `/ipfs/…`."""
         return f"/ipfs/{await self.ipfs.add(content)}"
+
+    async def add_bulk(self, *slices: Sequence[str]) -> str:
+        """
+        Put a bulk of datasets on the gateway: their addresses, a slice for each task of the deal.
+
+        Returns its CID, see `market.params`.
+        """
+        orders = [[{"dataset": address} for address in addresses] for addresses in slices]
+        added = [await self.ipfs.add(json.dumps(order).encode()) for order in orders]
+        return await self.ipfs.add(json.dumps(added).encode())
 
     async def restart_scheduler(self, *, same_config: bool = True) -> None:
         """
@@ -213,7 +234,7 @@ async def open_pool(options: PoolOptions) -> AsyncIterator[Pool]:
         trio.open_nursery() as nursery,
     ):
         village = await _settle(node, tools.poco)
-        yield await _open(_Host(options, nursery), village, client)
+        yield await _open(Host(options, nursery), village, client)
         nursery.cancel_scope.cancel()
 
 
@@ -225,56 +246,39 @@ async def _settle(node: Node, poco: Path) -> Village:
     return Village(node, contracts, market, PoolChain(node.rpc, contracts, owner, pool_address))
 
 
-@frozen
-class _Host:
-    """Starts services side by side in one nursery."""
-
-    options: PoolOptions
-    nursery: trio.Nursery
-    faults: Faults = field(factory=Faults)
-    record: Record = field(factory=Record)
-
-    async def serve(self, name: str, app: QuartTrio, port: int) -> Service:
-        service = Service(name, app, self.faults, self.record, self.options.host, port)
-        await self.nursery.start(service.run)
-        return service
-
-    async def relay(self, upstream: int, port: int) -> Front:
-        front = Front(upstream, self.options.host, port)
-        await self.nursery.start(front.run)
-        return front
-
-    def url(self, port: int) -> str:
-        return f"http://{self.options.advertised}:{port}"
-
-
-async def _open(host: _Host, village: Village, client: httpx.AsyncClient) -> Pool:
+async def _open(host: Host, village: Village, client: httpx.AsyncClient) -> Pool:
     options, chain = host.options, village.chain
+    older = options.scheduler.numbers < (9,)
     ipfs = Ipfs(options.folder / "ipfs")
-    results = ResultProxy(chain, ipfs)
+    results = ResultProxy(chain, ipfs, "8.6.0" if older else "9.1.0")
     node = await host.relay(int(village.node.url.rpartition(":")[2]), options.node_port)
-    proxy = await host.serve("result-proxy", results.app(), options.result_proxy_port)
-    told = _chain_settings(options, village, host.url(node.port))
+    proxy = await host.serve(
+        "result-proxy", results.app(), options.result_proxy_port, for_containers=True
+    )
+    proxy_url = host.url(proxy, for_containers=True)
+    told = _chain_settings(options, village, host.url(node))
     config = await host.serve(
         "config-server", config_server.make_app(told), options.config_server_port
     )
+    sms = await open_sms(host, chain, ipfs)
     scheduler = Scheduler(
         settings=attrs.evolve(
             options.scheduler,
             pool_address=chain.pool_address,
             scheduler_address=chain.owner_address,
-            config_server_url=host.url(config.port),
-            result_proxy_url=host.url(proxy.port),
+            config_server_url=host.url(config),
+            result_proxy_url=proxy_url,
         ),
         chain=chain,
-        results=Look(results, host.url(proxy.port), chain, client),
+        results=Look(results, proxy_url, chain, client),
         record=host.record,
+        sms=SmsClient({framework: each.url for framework, each in sms.items()}, chain, client),
         sockjs_settings=options.sockjs,
     )
     await host.nursery.start(scheduler.run)
     front = await host.serve("scheduler", make_app(scheduler), options.scheduler_port)
     services = Services(front, proxy, config, node)
-    return Pool(options, village, services, scheduler, results, ipfs, host.faults, host.record)
+    return Pool(options, village, services, scheduler, results, ipfs, host.faults, host.record, sms)
 
 
 def _chain_settings(options: PoolOptions, village: Village, node_url: str) -> ChainSettings:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from iexec_worker.devpool.contracts import category_id
+from iexec_worker.devpool.tags import tag_of
+from iexec_worker.model import ZERO_HASH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,11 +33,20 @@ def files(pool: Pool) -> dict[str, dict[str, Any]]:
 
     The chain; a wallet of a developer and requester with coins; and the pool's order, for there is
     no marketplace to find it at. The wallet is not encrypted: every anvil has the same keys.
+
+    For each TEE framework of the pool there is an order that may take the place of `orders.json`,
+    which stays as it is: some versions of the SDK take no orders with the tags of others.
     """
     key = pool.requester_keys[0]
-    order = pool.market.offer(pool.chain.pool_address, category_id(_TIME))
+    tagged = {f"orders-{f.name.lower()}.json": _orders(pool, tag_of(f)) for f in pool.sms}
     return {
         "chain.json": pool.chain_json(),
         "wallet.json": {"privateKey": key, "address": pool.node.sender(key).address},
-        "orders.json": {str(pool.chain.chain_id): {"workerpoolorder": order}},
+        "orders.json": _orders(pool, ZERO_HASH),
+        **tagged,
     }
+
+
+def _orders(pool: Pool, tag: str) -> dict[str, Any]:
+    order = pool.market.offer(pool.chain.pool_address, category_id(_TIME), tag)
+    return {str(pool.chain.chain_id): {"workerpoolorder": order}}
