@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
     from iexec_worker.app.clients import Clients
     from iexec_worker.app.disk import Disk
+    from iexec_worker.app.enclaves import Enclaves
     from iexec_worker.app.watches import EngineWatch
     from iexec_worker.chain.wallet import Wallet
     from iexec_worker.config import Config
@@ -90,6 +91,7 @@ class Identity:
     engine: EngineWatch
     disk: Disk
     sandbox: Sandbox
+    enclaves: Enclaves
 
 
 @frozen
@@ -188,7 +190,7 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
             own.ending.draining,
             partial(_trouble_here, own, journal),
         ),
-        leftovers=Leftovers(config.worker.tasks_dir, containers, address),
+        leftovers=Leftovers(config.worker.tasks_dir, containers, address, own.enclaves.las.names),
         images=images,
         lost_after=config.scheduler.lost_after,
         ending=own.ending,

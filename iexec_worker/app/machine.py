@@ -6,6 +6,7 @@ import os
 import platform
 from typing import TYPE_CHECKING, Final
 
+from iexec_worker.app.enclaves import agent_of, sgx_of
 from iexec_worker.model import WorkerModel
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def worker_model(config: Config, wallet: str) -> WorkerModel:
         cpu_nb=config.worker.cpu_count,
         memory_size=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _GB,
         gpu_enabled=config.worker.gpu_enabled,
-        # Standard tasks only: a pool must not give this worker what it would refuse.
-        tee_enabled=False,
-        tdx_enabled=False,
+        # A worker that has none of the devices does not start.
+        tee_enabled=sgx_of(config).enabled,
+        tdx_enabled=agent_of(config).is_here,
     )

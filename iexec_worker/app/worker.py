@@ -15,6 +15,7 @@ from iexec_worker.app import signals
 from iexec_worker.app.assembly import Identity
 from iexec_worker.app.clients import Clients, open_clients, open_sandbox
 from iexec_worker.app.disk import Disk
+from iexec_worker.app.enclaves import Enclaves, open_enclaves
 from iexec_worker.app.joining import Joining
 from iexec_worker.app.readiness import Readiness
 from iexec_worker.app.systemd import NO_UNIT, Reports, Unit
@@ -75,8 +76,12 @@ async def run(
     if warning := await trio.to_thread.run_sync(exposed, config.wallet.path):
         log.warning("others may use the wallet", reason=warning)
     log.info("worker starts", version=FULL_VERSION, name=config.worker.name, wallet=wallet.address)
-    async with open_clients(config) as clients, open_sandbox(config, clients.engine) as sandbox:
-        root = Root(config, wallet, clients, sandbox, redactor, node, unit)
+    async with (
+        open_clients(config) as clients,
+        open_sandbox(config, clients.engine) as sandbox,
+        open_enclaves(config, clients.engine, wallet.address) as enclaves,
+    ):
+        root = Root(config, wallet, clients, sandbox, enclaves, redactor, node, unit)
         try:
             await root.run(task_status=task_status)
         except* (Fatal, Escalated) as group:
@@ -108,6 +113,7 @@ class Root:
     wallet: Wallet
     clients: Clients
     sandbox: Sandbox
+    enclaves: Enclaves
     redactor: Redactor
     node: Node = field(factory=lambda: Node("worker"))
     unit: Unit = NO_UNIT
@@ -172,6 +178,7 @@ class Root:
             EngineWatch(self.clients.engine, engine, self.sandbox, config.gpu_enabled),
             Disk(config.tasks_dir, config.min_free_disk, disk),
             self.sandbox,
+            self.enclaves,
         )
 
     async def _leave(self, joining: Joining, tree: trio.CancelScope) -> None:

@@ -13,7 +13,7 @@ from docker.errors import APIError, NotFound
 
 from iexec_worker.engine.progress import Layers, PullProgress
 from iexec_worker.engine.reference import DEFAULT_REGISTRY, Reference, parse_reference
-from iexec_worker.errors import PullFailed, WorkerError
+from iexec_worker.errors import PullFailed, Rejected, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -68,12 +68,14 @@ class Images:
 
     *registries*: log-ins by exact host and port. *stall*: seconds without progress after which a
     pull is given up. *survey* looks at images before they are pulled, None: nobody does.
+    *login_required*: nothing is pulled without a log-in that the registry took.
     """
 
     engine: Engine
     registries: Sequence[RegistryCredentials]
     stall: float
     survey: Survey | None = None
+    login_required: bool = False
 
     async def find(self, image: str) -> str | None:
         """Return the id of *image* if the engine has it."""
@@ -90,10 +92,11 @@ class Images:
         """
         Get *image* within *limit* seconds, log-in included, telling *progress* on the way.
 
-        Raises `Rejected` for a name without a tag, `PullFailed` when the registry refuses, the
-        limit passes or nothing moves any more, and `Declined` for an image that is too large or of
-        another platform; one that shows it only when it is here stays here. The engine has stopped
-        pulling when this returns, however it does; another pull of the same image goes on.
+        Raises `Rejected` for a name without a tag, and for a required log-in that is refused;
+        `PullFailed` when the registry refuses, the limit passes or nothing moves any more, and
+        `Declined` for an image that is too large or of another platform; one that shows it only
+        when it is here stays here. The engine has stopped pulling when this returns, however it
+        does; another pull of the same image goes on.
         """
         reference = parse_reference(image)
         with trio.move_on_after(limit) as scope:
@@ -141,6 +144,8 @@ class Images:
         """Return what to pull with: credentials that the registry took, else none."""
         found = self._credentials(reference)
         if found is None:
+            if self.login_required:
+                raise Rejected(f"image {reference}: no log-in to {reference.registry} is set")
             return _ANONYMOUS
         server = _HUB_LOGIN if found.address == DEFAULT_REGISTRY else found.address
         login = {
@@ -155,6 +160,8 @@ class Images:
                 )
             )
         except WorkerError as error:
+            if self.login_required:
+                raise
             log.warning("log-in failed, pulling without", registry=found.address, reason=str(error))
             return _ANONYMOUS
         return login

@@ -1,4 +1,4 @@
-"""Labels that every container of a task bears."""
+"""Labels that every container of a task bears; those that tasks share have no task."""
 
 from typing import Final
 

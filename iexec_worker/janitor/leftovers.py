@@ -14,7 +14,7 @@ from iexec_worker.engine import labels
 from iexec_worker.stages.removal import remove
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from iexec_worker.engine.containers import Containers
@@ -40,12 +40,14 @@ class Leftovers:
     """
     Looks below *base*, the worker's own folder, and for containers labelled with *wallet*.
 
-    Both removals are given *lives*, which knows the tasks that are ours now.
+    Both removals are given *lives*, which knows the tasks that are ours now. *shared* has the names
+    of containers of this life that serve all tasks, from before they are made.
     """
 
     base: Path
     containers: Containers
     wallet: str
+    shared: Callable[[], Collection[str]] = tuple
     #: Folders that could not be removed: one line about each is enough.
     _stuck: set[Path] = field(init=False, factory=set)
 
@@ -64,7 +66,13 @@ class Leftovers:
     async def remove_containers(self, lives: Callable[[str], bool]) -> int:
         """Remove our containers whose task does not live; says how many. Raises `Unavailable`."""
         found = await self.containers.list_ours({labels.WALLET: self.wallet})
-        orphans = [one for one in found if not lives(one.labels.get(labels.TASK, ""))]
+        # Asked after what is there: whatever was made meanwhile is not in the list.
+        shared = self.shared()
+        orphans = [
+            one
+            for one in found
+            if one.name not in shared and not lives(one.labels.get(labels.TASK, ""))
+        ]
         for orphan in orphans:
             log.info("removing a container that no journal knows", container=orphan.name)
             await self.containers.remove(orphan.id)

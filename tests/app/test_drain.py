@@ -13,6 +13,7 @@ import trio
 import trio.testing
 
 from iexec_worker.app.clients import open_clients
+from iexec_worker.app.enclaves import enclaves
 from iexec_worker.app.worker import Root
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.config import load
@@ -49,7 +50,8 @@ async def test_a_worker_that_still_waits_for_its_pool_ends_at_sigterm(
     await Journal(config.worker.tasks_dir).save(left)
     with trio.fail_after(20):
         async with open_clients(config) as clients, trio.open_nursery() as nursery:
-            root = Root(config, wallet, clients, sandbox(clients.engine), Redactor())
+            trusted = enclaves(config, clients.engine, wallet.address)
+            root = Root(config, wallet, clients, sandbox(clients.engine), trusted, Redactor())
             await nursery.start(root.run)
             while not root.node.children["member"].last_error:
                 await trio.testing.wait_all_tasks_blocked(0.01)

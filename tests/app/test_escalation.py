@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from iexec_worker.app.clients import open_clients
+from iexec_worker.app.enclaves import enclaves
 from iexec_worker.app.worker import Root
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.config import load
@@ -39,7 +40,8 @@ async def test_a_part_that_fails_too_often_ends_everything_with_the_reason(tmp_p
     config = attrs.evolve(config, worker=attrs.evolve(config.worker, port=0))
     with pytest.raises(ExceptionGroup) as ended:  # noqa: PT012 - the worker lives in it
         async with open_clients(config) as clients, trio.open_nursery() as nursery:
-            root = Root(config, wallet, clients, sandbox(clients.engine), Redactor())
+            trusted = enclaves(config, clients.engine, wallet.address)
+            root = Root(config, wallet, clients, sandbox(clients.engine), trusted, Redactor())
             await nursery.start(root.run)
             for _ in range(2):
                 while not root.node.children["server"].interrupt():

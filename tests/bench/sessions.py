@@ -16,6 +16,7 @@ import trio
 from attrs import define, field, frozen
 
 from iexec_worker.app.clients import open_clients
+from iexec_worker.app.enclaves import enclaves
 from iexec_worker.app.worker import Root
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.config import load
@@ -116,7 +117,8 @@ async def sessions(cache: Path, folder: Path) -> AsyncIterator[Sessions]:
         wallet = Wallet.decrypt(owner.path, Secret(owner.password))
         with patch.object(membership, "SESSION", AT_ONCE):
             async with open_clients(config) as clients, trio.open_nursery() as nursery:
-                root = Root(config, wallet, clients, sandbox(clients.engine), Redactor())
+                trusted = enclaves(config, clients.engine, wallet.address)
+                root = Root(config, wallet, clients, sandbox(clients.engine), trusted, Redactor())
                 await nursery.start(root.run)
                 worker = Sessions(pool, root.node)
                 await worker.hold()

@@ -14,6 +14,7 @@ from iexec_worker import config
 from iexec_worker.app import assembly, joining
 from iexec_worker.app.assembly import Identity
 from iexec_worker.app.disk import Disk
+from iexec_worker.app.enclaves import enclaves
 from iexec_worker.app.joining import Joining
 from iexec_worker.app.readiness import Readiness
 from iexec_worker.app.watches import EngineWatch, count_transactions
@@ -165,4 +166,5 @@ class Life(Mortal):
             engine=EngineWatch(engine, Node("engine"), NO_WALLS, gpus=False, trouble=""),
             disk=Disk(settings.worker.tasks_dir, 0, Node("disk")),
             sandbox=NO_WALLS,
+            enclaves=enclaves(settings, engine, KEY.address),
         )
