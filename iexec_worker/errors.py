@@ -6,6 +6,7 @@ Every exception of the worker, named after the reaction it deserves.
     │   └── ConfigError       … with status 2, before anything was contacted
     ├── Transient             the same call may work later: retry within a budget
     │   ├── Unavailable       no answer, connection lost, 5xx, not JSON
+    │   │   └── Unserved      … of a service that this one task needs; has a cause of its own
     │   └── OutOfGas          the wallet cannot pay for a transaction now
     ├── Unauthorized          the pool does not know our token: log in, once
     ├── Rejected              the other side understood and said no: do not repeat
@@ -21,6 +22,7 @@ Every exception of the worker, named after the reaction it deserves.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -51,6 +53,19 @@ class Transient(WorkerError):
 
 class Unavailable(Transient):
     """Raised when a service gave no usable answer: no connection, a 5xx, a time-out, not JSON."""
+
+
+class Unserved(Unavailable):
+    """
+    Raised when a service that one task needs is away; *cause* is what the pool is told if it stays.
+
+    The step is tried again for *patience* seconds, if its own deadline is not sooner.
+    """
+
+    def __init__(self, message: str, cause: Cause, *, patience: float = math.inf) -> None:
+        self.cause = cause
+        self.patience = patience
+        super().__init__(message)
 
 
 class OutOfGas(Transient):

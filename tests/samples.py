@@ -23,6 +23,9 @@ from iexec_worker.wire import Status
 TASK: Final = "0x" + 64 * "a"
 WALLET: Final = "0x" + 40 * "1"
 
+#: The tag of a trusted task.
+SCONE: Final = "0x" + 63 * "0" + "3"
+
 #: A transaction of somebody, with nonce 3; nobody looks into it.
 SIGNED: Final = Wallet.from_key(64 * "1").sign_transaction(
     {"nonce": 3, "gasPrice": 7, "gas": 9, "to": WALLET, "value": 0, "data": "0x", "chainId": 1}

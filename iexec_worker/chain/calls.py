@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from iexec_worker.chain.signed import SignedTx
     from iexec_worker.model import Authorization
 
+#: The label of the contribution that ends its task; the others' are `contribute` and `reveal`.
+FINALIZE: Final = "contributeAndFinalize"
+
 
 @frozen
 class Call:
@@ -70,7 +73,7 @@ _EVENTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "contribute": abi.TASK_CONTRIBUTE,
         "reveal": abi.TASK_REVEAL,
-        "contributeAndFinalize": abi.TASK_FINALIZE,
+        FINALIZE: abi.TASK_FINALIZE,
     }
 )
 

@@ -150,7 +150,7 @@ class Hub:
             enclave_signature,
             authorization.signature,
         )
-        draft = Call(self.address, data, 0, task_id, abi.TASK_FINALIZE, "contributeAndFinalize")
+        draft = Call(self.address, data, 0, task_id, abi.TASK_FINALIZE, calls.FINALIZE)
         return await self._with_estimate(draft)
 
     async def explain(self, call: Call) -> str:

@@ -292,9 +292,10 @@ class Transactions:
 
     def _kept_back(self, call: Call) -> int:
         """Wei that *call* must leave: a contribution that is not revealed costs its stake."""
-        if call.label != "contribute":
+        if call.label == "reveal":
             return 0
-        return self.route.gas.at_most(REVEAL_GAS + self.dues.reveals(but=call.task_id))
+        own = REVEAL_GAS if call.label == "contribute" else 0
+        return self.route.gas.at_most(own + self.dues.reveals(but=call.task_id))
 
     async def _judged(self, receipt: dict[str, Any], call: Call) -> ChainReceipt:
         """The receipt as proof of success, or `Reverted` with the best reason there is."""

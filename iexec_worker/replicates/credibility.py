@@ -53,7 +53,7 @@ class Credibility:
     async def _abort_doubt(self, task: Task, standing: Standing, *, in_step: bool) -> str:
         if may_still_reveal(standing, self.conditions.now()):
             return "our contribution stands and may still be revealed"
-        if _is_completed(standing) and _has_revealed(standing):
+        if is_ours(standing):
             return "the task is completed with our result"
         if self.over(standing):
             return ""
@@ -105,6 +105,11 @@ def may_still_reveal(standing: Standing, now: float) -> bool:
     return onchain.status is TaskStatus.REVEALING and agreed and now < onchain.reveal_deadline
 
 
+def is_ours(standing: Standing) -> bool:
+    """True iff the task is completed with our result, whoever ended it."""
+    return _is_completed(standing) and _has_revealed(standing)
+
+
 def _may_reveal(standing: Standing) -> bool:
     return standing.task.status is TaskStatus.REVEALING and (
         standing.contribution.status is ContributionStatus.CONTRIBUTED
@@ -125,9 +130,9 @@ def overdue(task: Task, standing: Standing, now: float) -> Action | None:
 
     This is how a lost notification does no harm.
     """
-    told = task.record.told
     if standing.task.status is TaskStatus.COMPLETED:
-        return Action.PLEASE_COMPLETE if Status.REVEALED in told else Action.PLEASE_ABORT
+        ours = Status.REVEALED in task.record.told or is_ours(standing)
+        return Action.PLEASE_COMPLETE if ours else Action.PLEASE_ABORT
     if may_still_reveal(standing, now) and standing.task.status is TaskStatus.REVEALING:
         return Action.PLEASE_REVEAL
     return None

@@ -13,6 +13,7 @@ from iexec_worker.model import StatusUpdate
 from iexec_worker.replicates.credibility import (
     abort_cause,
     can_contribute,
+    is_ours,
     may_still_reveal,
     overdue,
 )
@@ -340,8 +341,8 @@ class Replicate:
         self._abort_asked = False
         record = self.task.record
         standing = await self._settled()
-        if may_still_reveal(standing, self.around.now()):
-            log.warning("not aborting: our contribution may still be revealed", task=self.task.id)
+        if still := _what_stands(standing, self.around.now()):
+            log.warning("not aborting", task=self.task.id, reason=still)
             if record.action is Action.PLEASE_ABORT:
                 record.action = None
                 await self.task.save()
@@ -376,9 +377,21 @@ class Replicate:
         told = self.task.record.told
         if Status.RESULT_UPLOADED in told:
             return "waiting for the pool to finalise"
+        if Status.CONTRIBUTE_AND_FINALIZE_DONE in told:
+            return "finalised: waiting for the pool to see it"
         if Status.REVEALED in told:
             return "waiting: the pool finalises, or asks for the result"
         if Status.CONTRIBUTED in told:
             left = (self.task.description.final_deadline - self.around.now()) / 60
             return f"waiting for consensus, final deadline in {left:.0f} min"
         return "waiting for the pool's next word"
+
+
+def _what_stands(standing: Standing, now: float) -> str:
+    """Say what of ours on-chain forbids to drop the task; empty when nothing does."""
+    if may_still_reveal(standing, now):
+        return "our contribution may still be revealed"
+    # Our own transaction may have ended it while we were told, or decided, to drop it. Later on
+    # nobody is interested in that.
+    ended = is_ours(standing) and now < standing.task.final_deadline
+    return "the task is completed with our result" if ended else ""

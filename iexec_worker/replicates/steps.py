@@ -9,7 +9,14 @@ import structlog
 import trio
 from attrs import frozen
 
-from iexec_worker.errors import OutOfGas, Rejected, StageFailed, Transient, Unauthorized
+from iexec_worker.errors import (
+    OutOfGas,
+    Rejected,
+    StageFailed,
+    Transient,
+    Unauthorized,
+    Unserved,
+)
 from iexec_worker.model import ComputeLogs, StatusUpdate
 from iexec_worker.replicates.table import ROWS, Row, Until, next_action
 from iexec_worker.supervise import Backoff, describe
@@ -119,7 +126,7 @@ class Steps:
         Passing errors of services are no end of it while there is time.
         """
         row = ROWS[action]
-        tries = 0
+        began, tries = self.now(), 0
         while True:
             try:
                 details = await self.stages[action](task)
@@ -132,9 +139,9 @@ class Steps:
                 log.warning(
                     "step not possible now", task=task.id, step=action, reason=describe(error)
                 )
-                if self.now() + pause >= _deadline(task, row):
-                    cause = Cause.OUT_OF_GAS if isinstance(error, OutOfGas) else row.unreachable
-                    return StatusUpdate(row.failed, cause=cause)
+                patience = error.patience if isinstance(error, Unserved) else math.inf
+                if self.now() + pause >= min(_deadline(task, row), began + patience):
+                    return StatusUpdate(row.failed, cause=_cause(row, error))
                 task.node.doing = f"trying again in {pause:.0f} s: {describe(error)}"
                 await trio.sleep(pause)
             else:
@@ -181,6 +188,13 @@ def _failed(row: Row, error: StageFailed) -> StatusUpdate:
         exit_code=error.exit_code,
         compute_logs=ComputeLogs(error.stdout, error.stderr) if ran else None,
     )
+
+
+def _cause(row: Row, error: Exception) -> Cause:
+    """Return what the pool is told of an *error* that did not pass in time."""
+    if isinstance(error, Unserved):
+        return error.cause
+    return Cause.OUT_OF_GAS if isinstance(error, OutOfGas) else row.unreachable
 
 
 def _deadline(task: Task, row: Row) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
@@ -56,14 +56,20 @@ class Conditions:
             raise Unavailable(f"the node does not show {task.id} as it was: it is behind")
         return standing
 
-    async def check(self, task: Task) -> Standing:
-        """Raise `StageFailed` with the first condition that does not hold."""
+    async def check(self, task: Task, *, staking: bool = False) -> Standing:
+        """
+        Raise `StageFailed` with the first condition that does not hold.
+
+        The stake has to be there for what will be contributed with one. A trusted task is usually
+        ended by its one worker, without: *staking* is True where it is not.
+        """
         task.node.doing = "checking deposit, status and deadlines on-chain"
         standing = await self.standing(task)
         if task.record.recomputing:
             # Nothing new is begun: what we contributed is made once more, to be revealed.
             return standing
-        stake = task.description.worker_stake
+        needed = staking or not task.description.is_finalized_by_us
+        stake = task.description.worker_stake if needed else 0
         if standing.account.stake < stake and not _staked(standing):
             raise StageFailed(
                 Cause.STAKE_TOO_LOW,
@@ -94,9 +100,13 @@ class Conditions:
             )
 
 
+#: After these a contribution of ours is on-chain.
+_CONTRIBUTED: Final = frozenset({Status.CONTRIBUTED, Status.CONTRIBUTE_AND_FINALIZE_DONE})
+
+
 def _is_behind(task: Task, standing: Standing) -> bool:
     record = task.record
-    contributed = Status.CONTRIBUTED in record.told or record.recomputing
+    contributed = not _CONTRIBUTED.isdisjoint(record.told) or record.recomputing
     return (contributed and not _staked(standing)) or standing.task.status is TaskStatus.UNSET
 
 

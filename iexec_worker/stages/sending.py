@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from attrs import frozen
 
 from iexec_worker.chain import calls
 from iexec_worker.chain.dues import Due
-from iexec_worker.chain.gas import CONTRIBUTE_GAS, REVEAL_GAS
+from iexec_worker.chain.gas import CONTRIBUTE_GAS, GAS_PER_TRANSACTION, REVEAL_GAS
 from iexec_worker.chain.signed import SignedTx
 from iexec_worker.model import ZERO_HASH, ChainReceipt
 from iexec_worker.wire import Action, Status
@@ -70,14 +70,23 @@ class Sending:
         latest = await self.blocks.current()
         return ChainReceipt(latest.number, last or ZERO_HASH)
 
+    def begun(self, task: Task, label: str) -> Call | None:
+        """Return the call that was signed for the task before, None if none was."""
+        signed = _signed(task.record, label)
+        return calls.again(label, task.id, signed[-1]) if signed else None
+
     async def may_contribute(self, task: Task) -> bool:
         """
         Say whether a contribution that left may still be mined, though the chain shows none.
 
-        A task that is dropped then would have its stake taken with nobody to reveal it.
+        A task that is dropped then would have its stake taken with nobody to reveal it, or be
+        ended by us after we said that we do not.
         """
-        signed = _signed(task.record, "contribute")
-        return bool(signed) and await self.transactions.may_land(signed)
+        for label in ("contribute", calls.FINALIZE):
+            signed = _signed(task.record, label)
+            if signed and await self.transactions.may_land(signed):
+                return True
+        return False
 
     def _remembers(self, task: Task, label: str) -> OnSigned:
         async def remember(signed: SignedTx) -> None:
@@ -92,15 +101,22 @@ class Sending:
         return remember
 
 
+#: After these no transaction is left to be sent.
+_OWE_NOTHING: Final = frozenset({Status.REVEALED, Status.CONTRIBUTE_AND_FINALIZE_DONE})
+
+
 def due(record: Record) -> Due:
     """The gas that a task will still use."""
-    if Status.REVEALED in record.told or _is_over(record):
+    if not _OWE_NOTHING.isdisjoint(record.told) or _is_over(record):
         return Due()
     if Status.CONTRIBUTED in record.told:
         return Due(reveal=REVEAL_GAS)
     if "contribute" in record.transactions or record.recomputing:
         # Under way, or mined: whichever, nothing may be taken from its reveal.
         return Due(reveal=REVEAL_GAS, other=CONTRIBUTE_GAS)
+    if record.tee is not None:
+        # Most end with one transaction, whose gas only the chain can tell, when it is due.
+        return Due(other=GAS_PER_TRANSACTION)
     return Due(other=CONTRIBUTE_GAS + REVEAL_GAS)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 from attrs import frozen
@@ -10,50 +10,50 @@ from attrs import frozen
 from iexec_worker.chain import commitments
 from iexec_worker.errors import Rejected, StageFailed, Unauthorized
 from iexec_worker.results import link
+from iexec_worker.stages.links import TRIES, Location, called_back, no_link
 from iexec_worker.stages.task import Details
 from iexec_worker.wire import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from iexec_worker.chain.blocks import BlockWatch
     from iexec_worker.chain.wallet import Wallet
     from iexec_worker.model import ComputedFile
-    from iexec_worker.results.proxy import ResultProxy
+    from iexec_worker.stages.links import Proxies, Stored
     from iexec_worker.stages.task import Task
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-#: Tries, a block apart, before a refusal is believed.
-TRIES: Final = 5
-
 
 @frozen
 class Upload:
-    """Uploads to the deal's result proxy, or to the pool's when the deal names none."""
+    """Uploads what standard tasks have for a storage; what is *stored* already is only found."""
 
     wallet: Wallet
-    proxy_at: Callable[[str], ResultProxy]
-    default_proxy: str
+    proxies: Proxies
     blocks: BlockWatch
+    stored: Stored
 
     async def __call__(self, task: Task) -> Details:
         computed = task.record.computed
         if computed is None:
             raise StageFailed(Cause.RESULT_LINK_MISSING, "there is no result to upload")
-        if task.description.has_callback:
-            return Details(
-                result_link=link.ethereum_link(task.description.callback),
-                chain_callback_data=computed.callback_data,
-            )
-        location = await self._persist(task, computed)
+        location = await self._location(task, computed)
+        return Details(
+            result_link=location.link,
+            chain_callback_data=location.callback_data,
+        )
+
+    async def _location(self, task: Task, computed: ComputedFile) -> Location:
+        if task.description.tee_framework is not None:
+            return await self.stored(task, computed)
+        location = called_back(task, computed)
+        if location is not None:
+            return location
+        stored = await self._persist(task, computed)
         if task.description.params.storage_provider != "ipfs":
             # By protocol: the link of a standard task can only be one to IPFS.
-            raise StageFailed(
-                Cause.RESULT_LINK_MISSING,
-                f"no link for storage {task.description.params.storage_provider[:100] or 'none'!r}",
-            )
-        return Details(result_link=link.ipfs_link(location))
+            raise no_link(task)
+        return Location(link.ipfs_link(stored))
 
     async def _persist(self, task: Task, computed: ComputedFile) -> str:
         """Upload; a refusal may only mean that the proxy's node is some blocks behind ours."""
@@ -71,9 +71,7 @@ class Upload:
 
     async def _upload(self, task: Task, computed: ComputedFile) -> str:
         """Return the result's IPFS hash; what an earlier try left there is found again."""
-        params = task.description.params
-        proxy = self.proxy_at(params.storage_proxy or self.default_proxy)
-        ours = task.authorization
+        proxy, ours = self.proxies.of(task), task.authorization
         signed = commitments.authorization_hash(
             ours.worker_wallet, ours.chain_task_id, ours.enclave_challenge
         )

@@ -86,6 +86,7 @@ def test_contribution_vector(vectors: dict[str, Any]) -> None:
     assert hashed == given_["result_hash"]
     assert seal == given_["result_seal"]
     assert commitments.concat_and_hash(hashed, seal) == given_["enclave_signed_hash"]
+    assert commitments.enclave_hash(worker, task, digest) == given_["enclave_signed_hash"]
 
 
 def test_callback_and_secret_vectors(vectors: dict[str, Any]) -> None:

@@ -341,6 +341,23 @@ async def test_an_empty_wallet_is_out_of_gas(make_bench: MakeBench) -> None:
             await _send(bench, bench.call())
 
 
+@pytest.mark.parametrize("missing", [0, 1])
+async def test_what_ends_its_task_leaves_the_gas_of_every_reveal_that_is_due(
+    make_bench: MakeBench, missing: int
+) -> None:
+    # At the cap: itself, which is never revealed, and the reveal of a contribution that stands.
+    needed = 2 * 100_000 * 22 * GWEI
+    async with make_bench(wei=needed - missing) as bench:
+        bench.transactions.dues.enter(TASKS[1], lambda: Due(reveal=100_000))
+        ending = attrs.evolve(bench.call(), label="contributeAndFinalize")
+        if missing:
+            with pytest.raises(OutOfGas, match="would use up what reveals may cost"):
+                await _send(bench, ending)
+        else:
+            await _send(bench, ending)
+        assert await bench.count() == 1 - missing
+
+
 async def test_a_contribution_leaves_the_gas_of_every_reveal_that_is_due(
     make_bench: MakeBench,
 ) -> None:

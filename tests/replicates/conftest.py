@@ -65,6 +65,7 @@ PLAIN: Final = {
     Status.COMPUTED: Action.PLEASE_CONTRIBUTE,
     Status.CONTRIBUTED: Action.PLEASE_WAIT,
     Status.REVEALED: Action.PLEASE_WAIT,
+    Status.CONTRIBUTE_AND_FINALIZE_DONE: Action.PLEASE_WAIT,
     Status.RESULT_UPLOADED: Action.PLEASE_WAIT,
     Status.COMPLETED: Action.PLEASE_WAIT,
     Status.ABORTED: None,
@@ -154,9 +155,12 @@ class FakeChain:
         await trio.sleep(0.1)
         return self.latest
 
+    #: What is not as in `samples` of the task.
+    changes: dict[str, Any] = field(factory=dict)
+
     async def describe(self, task_id: str) -> TaskDescription | None:
         await trio.lowlevel.checkpoint()
-        return samples.description() if task_id == TASK else None
+        return samples.description(**self.changes) if task_id == TASK else None
 
     async def contribute_view(self, task_id: str, worker: str) -> tuple[Any, ...]:
         await trio.lowlevel.checkpoint()
@@ -290,6 +294,7 @@ STAGES: Final = {
     Action.PLEASE_CONTRIBUTE,
     Action.PLEASE_REVEAL,
     Action.PLEASE_UPLOAD,
+    Action.PLEASE_CONTRIBUTE_AND_FINALIZE,
     Action.PLEASE_COMPLETE,
 }
 

@@ -55,6 +55,8 @@ class FakeChain:
     on_block: Callable[[], None] = lambda: None
     #: Before this block the node does not answer.
     away_until: int = 0
+    #: What the contribution that ends its task was made of.
+    given: dict[str, object] = field(factory=dict)
     #: True: no block comes any more.
     idles: bool = False
 
@@ -91,6 +93,11 @@ class FakeChain:
     def reveal(self, *_: object) -> str:
         return "reveal"
 
+    async def contribute_and_finalize(self, *_: object, **given: object) -> str:
+        await trio.lowlevel.checkpoint()
+        self.given = given
+        return "contributeAndFinalize"
+
     async def send(self, call: str, *, on_signed: OnSigned, signed: list[SignedTx]) -> ChainReceipt:
         self.resumed.append([one.tx_hash for one in signed])
         if not signed:
@@ -103,6 +110,10 @@ class FakeChain:
         await trio.lowlevel.checkpoint()
         found = list(hashes)
         return ChainReceipt(42, found[-1]) if found else None
+
+    async def may_land(self, signed: list[SignedTx]) -> bool:
+        await trio.lowlevel.checkpoint()
+        return bool(signed)
 
     def is_contributed(self, status: ContributionStatus = ContributionStatus.CONTRIBUTED) -> None:
         self.contribution = Contribution(status, RESULT, SEAL, ZERO_ADDRESS)

@@ -8,7 +8,8 @@ import pytest
 
 from iexec_worker.errors import Reverted, StageFailed
 from iexec_worker.model import ComputedFile
-from iexec_worker.stages.contribute import LOOKS, Contribute
+from iexec_worker.stages.contribute import Contribute
+from iexec_worker.stages.insisting import LOOKS
 from iexec_worker.stages.sending import Sending
 from iexec_worker.wire import Cause
 from tests.samples import SIGNED, WALLET

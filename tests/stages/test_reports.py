@@ -16,6 +16,7 @@ from iexec_worker.tee.model import Part
 from iexec_worker.telemetry.tree import Node
 from iexec_worker.wire import Cause
 from tests import samples
+from tests.samples import SCONE
 from tests.stages.conftest import DIGEST
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 SIGNATURE = "0x" + 130 * "1"
 FILE = ComputedFile("/iexec_out/a", result_digest=DIGEST, enclave_signature=SIGNATURE)
-SCONE = "0x" + 63 * "0" + "3"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from iexec_worker.chain.transactions import Transactions
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.stages.sending import Sending, due
 from iexec_worker.stages.task import Record, Task
+from iexec_worker.tee.model import Service, Services, TeeSession, TeeState
 from iexec_worker.telemetry.tree import Node
 from iexec_worker.wire import Action, Status
 from tests import samples
@@ -100,3 +101,25 @@ def test_a_task_is_counted_while_it_lives(chain: FakeChain, task: Task) -> None:
     assert sending.transactions.dues.gas == 600_000
     sending.release(task)
     assert sending.transactions.dues.gas == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "other"),
+    [([], 1_000_000), ([Status.CONTRIBUTE_AND_FINALIZE_DONE], 0), ([Status.CONTRIBUTED], 0)],
+)
+def test_a_trusted_task_costs_what_the_transaction_that_ends_it_may_cost(
+    told: list[Status], other: int
+) -> None:
+    service = Service("image:1")
+    tee = TeeState(Services(service, service), TeeSession("id", "url"))
+    assert due(Record(samples.authorization(), told=told, tee=tee)).other == other
+
+
+async def test_a_transaction_that_would_end_the_task_may_still_be_mined(
+    task: Task, chain: FakeChain
+) -> None:
+    edge: Any = chain
+    sending = Sending(edge, edge)
+    assert not await sending.may_contribute(task)
+    task.record.signed["contributeAndFinalize"] = [SIGNED.hex]
+    assert await sending.may_contribute(task)

@@ -8,11 +8,12 @@ import pytest
 import trio
 from attrs import define, field
 
-from iexec_worker.errors import Rejected, StageFailed, Unauthorized, Unavailable
+from iexec_worker.errors import Rejected, StageFailed, Unauthorized, Unavailable, Unserved
 from iexec_worker.model import ComputedFile, DealParams
-from iexec_worker.stages.upload import TRIES, Upload
+from iexec_worker.stages.links import TRIES, Proxies, Stored
+from iexec_worker.stages.upload import Upload
 from iexec_worker.wire import Cause
-from tests.samples import description
+from tests.samples import SCONE, TASK, description
 from tests.stages.conftest import DIGEST
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class FakeProxy:
 
     name: str = "http://proxy"
     stored: bool = False
-    hash: str | None = "QmHash"
+    hash: str | Exception | None = "QmHash"
     errors: list[Exception] = field(factory=list)
     uploads: int = 0
 
@@ -50,6 +51,8 @@ class FakeProxy:
 
     async def ipfs_hash(self, task_id: str) -> str | None:
         await trio.lowlevel.checkpoint()
+        if isinstance(self.hash, Exception):
+            raise self.hash
         return self.hash
 
 
@@ -77,7 +80,8 @@ def upload(proxy: FakeProxy, asked: list[str], chain: FakeChain, task: Task) -> 
 
     task.record.computed = ComputedFile("/iexec_out/a", result_digest=DIGEST)
     edges: tuple[Any, Any] = (FakeWallet(), chain)
-    return Upload(edges[0], proxy_at, "http://pool", edges[1])
+    proxies = Proxies(proxy_at, "http://pool")
+    return Upload(edges[0], proxies, edges[1], Stored(proxies, edges[1]))
 
 
 async def test_the_link_names_the_hash(upload: Upload, asked: list[str], task: Task) -> None:
@@ -149,3 +153,64 @@ async def test_a_proxy_that_is_away_is_tried_again_by_others(
     proxy.errors = [Unavailable("away")]
     with pytest.raises(Unavailable):
         await upload(task)
+
+
+async def test_what_an_enclave_stored_is_only_found(
+    upload: Upload, proxy: FakeProxy, task: Task
+) -> None:
+    task.describe_as(description(tag=SCONE))
+    details = await upload(task)
+    assert details.result_link == '{ "storage": "ipfs", "location": "/ipfs/QmHash" }'
+    assert proxy.uploads == 0
+
+
+async def test_what_an_enclave_put_into_a_dropbox_has_its_link(
+    upload: Upload, asked: list[str], task: Task
+) -> None:
+    task.describe_as(description(tag=SCONE, params=DealParams(storage_provider="dropbox")))
+    details = await upload(task)
+    assert details.result_link == f'{{ "storage": "dropbox", "location": "/results/{TASK}" }}'
+    assert asked == []
+
+
+@pytest.mark.parametrize("provider", ["", "floppy"])
+async def test_an_enclave_s_result_in_another_storage_has_no_link(
+    upload: Upload, task: Task, provider: str
+) -> None:
+    task.describe_as(description(tag=SCONE, params=DealParams(storage_provider=provider)))
+    with pytest.raises(StageFailed) as caught:
+        await upload(task)
+    assert caught.value.cause is Cause.RESULT_LINK_MISSING
+
+
+async def test_a_result_that_shows_some_blocks_later_is_waited_for(
+    upload: Upload, proxy: FakeProxy, chain: FakeChain, task: Task
+) -> None:
+    task.describe_as(description(tag=SCONE))
+    proxy.hash = None
+
+    def stored() -> None:
+        proxy.hash = "QmLate" if chain.head == 103 else None
+
+    chain.on_block = stored
+    assert "QmLate" in ((await upload(task)).result_link or "")
+
+
+async def test_a_result_that_is_nowhere_has_no_link(
+    upload: Upload, proxy: FakeProxy, chain: FakeChain, task: Task
+) -> None:
+    task.describe_as(description(tag=SCONE))
+    proxy.hash = None
+    with pytest.raises(StageFailed, match="has no result") as caught:
+        await upload(task)
+    assert (caught.value.cause, chain.head) == (Cause.RESULT_LINK_MISSING, 100 + TRIES - 1)
+
+
+async def test_while_the_proxy_is_away_it_is_told_what_is_missing(
+    upload: Upload, proxy: FakeProxy, task: Task
+) -> None:
+    task.describe_as(description(tag=SCONE))
+    proxy.hash = Unavailable("away")
+    with pytest.raises(Unserved) as caught:
+        await upload(task)
+    assert caught.value.cause is Cause.RESULT_LINK_MISSING
