@@ -8,6 +8,7 @@
 #   make hostile              every attack of tests/hostile, as root; `make test` has the quick ones
 #   make fuzz                 readers of outside data, a minute each; ARGS=300 for five,
 #                             ARGS="multiaddress 300" for one reader
+#   make fuzz-http            the routes, tried for a minute from their OpenAPI document
 #   make audit                known vulnerabilities of the dependencies; asks a service in the network
 #   make bench                measurements, as a table
 #   make install              only .venv
@@ -20,7 +21,7 @@ BIN := .venv/bin
 ARGS :=
 
 .DEFAULT_GOAL := install
-.PHONY: install demo test unit check audit chaos hostile fuzz bench
+.PHONY: install demo test unit check audit chaos hostile fuzz fuzz-http bench
 
 install:
 	@scripts/setup python
@@ -64,6 +65,10 @@ fuzz:
 	@scripts/setup python
 	@$(BIN)/pip install --quiet --group fuzz
 	@nice -n 19 $(BIN)/python tests/fuzz $(ARGS)
+
+fuzz-http:
+	@scripts/setup python
+	$(BIN)/pytest tests/server/test_openapi.py --fuzz-http 60 $(ARGS)
 
 bench:
 	@scripts/setup test

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from iexec_worker.server import about, compute, figures, health
+from iexec_worker.server import about, compute, figures, health, openapi
 from iexec_worker.server.replies import refusal
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def make_app(view: View) -> QuartTrio:
     app = QuartTrio("iexec_worker", static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
     app.config["BODY_TIMEOUT"] = BODY_TIMEOUT
-    for routes in (health.routes, figures.routes, about.routes, compute.routes):
-        app.register_blueprint(routes(view))
+    for part in (health, figures, about, compute, openapi):
+        app.register_blueprint(part.routes(view))
     app.register_error_handler(HTTPException, refusal)
     return app
