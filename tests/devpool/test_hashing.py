@@ -50,3 +50,9 @@ def test_a_prefixed_signature_needs_v_27_or_28(vectors: Vectors) -> None:
     assert hashing.signed_prefixed(authorized, signature, vectors["address"])
     assert not hashing.signed_prefixed(authorized, signature[:-2] + "01", vectors["address"])
     assert not hashing.signed_prefixed(authorized, signature, "0x" + 40 * "1")
+
+
+def test_a_web2_secret_is_signed_by_its_hashes(vectors: Vectors) -> None:
+    challenge = hashing.web2_challenge(vectors["address"], "iexec-result-iexec-ipfs-token", "token")
+
+    assert challenge == "0x9ec618f2c56d68169adf323a8032124494306a0fd939ad3f562caa09bcd2d292"

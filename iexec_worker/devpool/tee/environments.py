@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import field, frozen
 from eth_utils.address import to_checksum_address
 
 from iexec_worker.devpool.scheduler.sms import PROXY_URL
@@ -38,7 +38,7 @@ class Environments:
     execution: Execution
     vault: Vault
     wallet: str
-    key: str
+    key: str = field(repr=False)
     major: int
 
     def pre_compute(self) -> Environment:

@@ -12,7 +12,7 @@ from iexec_worker.devpool.http.service import Service
 from iexec_worker.devpool.scheduler.app import make_app
 from iexec_worker.devpool.scheduler.scheduler import Scheduler
 from iexec_worker.devpool.scheduler.settings import SchedulerSettings
-from tests.devpool.scheduler.fakes import Desk, FakeChain, FakeResults
+from tests.devpool.scheduler.fakes import Desk, FakeChain, FakeResults, FakeSms
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,8 +52,8 @@ def app(current: Current) -> QuartTrio:
 async def desk(
     settings: SchedulerSettings, nursery: trio.Nursery, app: QuartTrio, current: Current
 ) -> AsyncIterator[Desk]:
-    chain, results, record = FakeChain(), FakeResults(), Record()
-    scheduler = Scheduler(settings=settings, chain=chain, results=results, record=record)
+    chain, results, sms, record = FakeChain(), FakeResults(), FakeSms(), Record()
+    scheduler = Scheduler(settings=settings, chain=chain, results=results, record=record, sms=sms)
     await nursery.start(scheduler.run)
     current.scheduler = scheduler
     service = Service("scheduler", app, Faults(), record)
@@ -61,4 +61,4 @@ async def desk(
     url = f"http://127.0.0.1:{port}"
     # Loading certificates, of which these tests need none, would take most of their time.
     async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False, timeout=10) as client:
-        yield Desk(scheduler, chain, results, client)
+        yield Desk(scheduler, chain, results, sms, client)

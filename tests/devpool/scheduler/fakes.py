@@ -15,7 +15,7 @@ from iexec_worker.devpool.scheduler.messages import Model
 from iexec_worker.devpool.scheduler.state import Replicate, Task, TaskState
 from iexec_worker.devpool.tags import framework_of
 from iexec_worker.errors import Unavailable
-from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, ContributionStatus, TaskStatus
+from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, ContributionStatus, TaskStatus, TeeFramework
 from iexec_worker.wire import Status
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class FakeChain:
     deals: dict[str, PoolDeal] = field(factory=dict)
     contributions: dict[tuple[str, str], PoolContribution] = field(factory=dict)
     winners: int = 1
+    results: bytes = b""
     revealed: int = 0
     balances: dict[str, int] = field(factory=dict)
     finalized: list[tuple[str, bytes, bytes]] = field(factory=list)
@@ -92,7 +93,7 @@ class FakeChain:
             winner_counter=self.winners,
             contributors=(),
             result_digest=ZERO_HASH,
-            results=b"",
+            results=self.results,
             results_callback=b"",
         )
 
@@ -143,12 +144,31 @@ class FakeResults:
 
 
 @define(eq=False)
+class FakeSms:
+    """The SMS of some frameworks; *told*: what else was told where."""
+
+    urls: dict[TeeFramework, str] = field(factory=dict)
+    silent: bool = False
+    told: list[tuple[str, str]] = field(factory=list)
+
+    async def url(self, framework: TeeFramework) -> str | None:
+        return self.urls.get(framework)
+
+    async def challenge(self, url: str, task_id: str) -> str | None:
+        return None if self.silent else CHALLENGE
+
+    async def tell_proxy(self, url: str, proxy: str) -> None:
+        self.told.append((url, proxy))
+
+
+@define(eq=False)
 class Desk:
     """A scheduler with what surrounds it, and the hands of a worker with a token."""
 
     scheduler: Scheduler
     chain: FakeChain
     results: FakeResults
+    sms: FakeSms
     client: httpx.AsyncClient
 
     def token(self, wallet: str = WALLET) -> dict[str, str]:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from iexec_worker.devpool.scheduler.state import TaskState
-from iexec_worker.model import ContributionStatus, TaskStatus
+from iexec_worker.model import ZERO_ADDRESS, ContributionStatus, TaskStatus
 from iexec_worker.wire import Status
-from tests.devpool.scheduler.fakes import TASK, WALLET, Desk
+from tests.devpool.scheduler.fakes import CHALLENGE, TASK, WALLET, Desk
 
 UNSET = ContributionStatus.UNSET
 CONTRIBUTED = ContributionStatus.CONTRIBUTED
@@ -78,6 +80,48 @@ async def test_the_answer_follows_from_task_replicate_and_chain(
     if action:
         assert found[0]["workersAddress"] == [WALLET]
         assert found[0]["taskNotificationExtra"]["smsUrl"] is None  # type: ignore[index]  # JSON
+
+
+TEE = "0x" + 63 * "0" + "3"
+
+
+@pytest.mark.parametrize(
+    ("state", "history", "action"),
+    [
+        (TaskState.INITIALIZED, [Status.STARTING], "PLEASE_CONTRIBUTE"),
+        (TaskState.RUNNING, [Status.COMPUTED], "PLEASE_CONTRIBUTE"),
+        (TaskState.RUNNING, [Status.COMPUTED, Status.CONTRIBUTE_AND_FINALIZE_ONGOING], None),
+        (TaskState.RUNNING, [Status.CONTRIBUTE_AND_FINALIZE_FAILED], None),
+        (TaskState.RUNNING, [Status.CONTRIBUTE_AND_FINALIZE_DONE], None),
+        (TaskState.COMPLETED, [Status.CONTRIBUTE_AND_FINALIZE_DONE], None),
+    ],
+)
+async def test_a_tee_worker_is_told_less(
+    desk: Desk, state: TaskState, history: list[Status], action: str | None
+) -> None:
+    desk.register()
+    task = desk.add_task(state, tag=TEE)
+    task.sms_url = "http://sms"
+    desk.add_replicate(task, *history)
+
+    found = await desk.interrupted()
+
+    assert [each["taskNotificationType"] for each in found] == ([action] if action else [])
+    if action:
+        extra: dict[str, Any] = found[0]["taskNotificationExtra"]  # type: ignore[assignment]  # JSON
+        assert extra["workerpoolAuthorization"]["enclaveChallenge"] == CHALLENGE
+        # Where the SMS is, a worker has to remember itself.
+        assert extra["smsUrl"] is None
+
+
+async def test_a_tee_task_without_its_challenge_is_not_listed(desk: Desk) -> None:
+    desk.register()
+    task = desk.add_task(TaskState.RUNNING, tag=TEE)
+    task.enclave_challenge = ZERO_ADDRESS
+    replicate = desk.add_replicate(task, Status.STARTING)
+
+    assert await desk.interrupted() == []
+    assert not replicate.ever(Status.RECOVERING)
 
 
 async def test_a_listed_replicate_is_recovering_once(desk: Desk) -> None:
