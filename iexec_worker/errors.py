@@ -22,7 +22,6 @@ Every exception of the worker, named after the reaction it deserves.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,15 +55,10 @@ class Unavailable(Transient):
 
 
 class Unserved(Unavailable):
-    """
-    Raised when a service that one task needs is away; *cause* is what the pool is told if it stays.
+    """Raised when a service that one task needs is away; if it stays so, *cause* is told."""
 
-    The step is tried again for *patience* seconds, if its own deadline is not sooner.
-    """
-
-    def __init__(self, message: str, cause: Cause, *, patience: float = math.inf) -> None:
+    def __init__(self, message: str, cause: Cause) -> None:
         self.cause = cause
-        self.patience = patience
         super().__init__(message)
 
 

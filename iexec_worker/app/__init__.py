@@ -2,6 +2,7 @@
 The composition root: every client is built here, the nurseries of the tree are opened here.
 
     clients      ways out of the process       assembly   parts from clients and terms
+    identity     what parts are built from     staging    stages from clients and terms
     worker       the root of the tree          joining    what is made anew for other terms
     signals      drain and stop                systemd    what systemd is told
     machine      what the pool is told of us   watches    engine and wallet, for readiness

@@ -6,8 +6,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import frozen
-
+from iexec_worker.app.identity import Chain
+from iexec_worker.app.staging import build_stages
 from iexec_worker.chain.blocks import BlockWatch
 from iexec_worker.chain.commitments import login_hash
 from iexec_worker.chain.flight import Route
@@ -21,9 +21,6 @@ from iexec_worker.engine.images import Images
 from iexec_worker.engine.inventory import Inventory
 from iexec_worker.engine.registries import Registries
 from iexec_worker.engine.survey import Survey
-from iexec_worker.inputs import download
-from iexec_worker.inputs.download import Downloader
-from iexec_worker.inputs.files import InputFiles
 from iexec_worker.janitor.leftovers import Leftovers
 from iexec_worker.membership import join
 from iexec_worker.membership.member import Member
@@ -33,76 +30,26 @@ from iexec_worker.replicates.journal import Journal
 from iexec_worker.replicates.replicate import Surroundings
 from iexec_worker.replicates.steps import Steps
 from iexec_worker.replicates.uploads import Uploads
-from iexec_worker.results.proxy import ResultProxy
 from iexec_worker.results.tree import Limits
 from iexec_worker.scheduler.api import SchedulerApi
 from iexec_worker.scheduler.link import Link
 from iexec_worker.scheduler.session import Session
 from iexec_worker.scheduler.subscriptions import Subscriptions
-from iexec_worker.stages.complete import complete
-from iexec_worker.stages.compute import Compute
 from iexec_worker.stages.conditions import Conditions
-from iexec_worker.stages.contribute import Contribute
-from iexec_worker.stages.developer_log import DeveloperLog
 from iexec_worker.stages.discard import Discard
-from iexec_worker.stages.download_app import DownloadApp
-from iexec_worker.stages.download_data import DownloadData
-from iexec_worker.stages.fallback import Fallback
-from iexec_worker.stages.policy import Policy
 from iexec_worker.stages.post_compute import PostCompute
-from iexec_worker.stages.reveal import Reveal
 from iexec_worker.stages.sending import Sending
-from iexec_worker.stages.start import Start
-from iexec_worker.stages.upload import Upload
-from iexec_worker.wire import Action, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     import httpx
 
-    from iexec_worker.app.clients import Clients
-    from iexec_worker.app.disk import Disk
-    from iexec_worker.app.enclaves import Enclaves
-    from iexec_worker.app.watches import EngineWatch
-    from iexec_worker.chain.wallet import Wallet
-    from iexec_worker.config import Config
-    from iexec_worker.engine.sandbox import Sandbox
-    from iexec_worker.membership.ending import Ending
+    from iexec_worker.app.identity import Identity
     from iexec_worker.membership.join import Terms
     from iexec_worker.model import WorkerModel
-    from iexec_worker.replicates.slots import Slots
-    from iexec_worker.stages.task import Stage
-    from iexec_worker.telemetry.durations import Durations
     from iexec_worker.telemetry.prometheus import Metrics
-
-
-@frozen
-class Identity:
-    """What stays the same for the whole life of the process."""
-
-    config: Config
-    wallet: Wallet
-    clients: Clients
-    durations: Durations
-    metrics: Metrics
-    slots: Slots
-    ending: Ending
-    engine: EngineWatch
-    disk: Disk
-    sandbox: Sandbox
-    enclaves: Enclaves
-
-
-@frozen
-class Chain:
-    """The parts that know the chain; *blocks* and *transactions* have to be run."""
-
-    provider: NodeProvider
-    blocks: BlockWatch
-    hub: Hub
-    transactions: Transactions
-    rules: GasRules
+    from iexec_worker.wire import Status
 
 
 def api_of(own: Identity) -> SchedulerApi:
@@ -157,7 +104,7 @@ def build_member(own: Identity, terms: Terms, chain: Chain, model: WorkerModel) 
     results = config.results
     post_compute = PostCompute(Limits(results.max_entries, results.max_bytes, results.max_depth))
     images = _images(own)
-    stages = _stages(
+    stages = build_stages(
         own, terms, chain, conditions, sending, cache=images, post_compute=post_compute
     )
     journal = Journal(config.worker.tasks_dir)
@@ -219,66 +166,3 @@ def _images(own: Identity) -> ImageCache:
         own.disk.look,
         time.time,
     )
-
-
-def _stages(
-    own: Identity,
-    terms: Terms,
-    chain: Chain,
-    conditions: Conditions,
-    sending: Sending,
-    *,
-    cache: ImageCache,
-    post_compute: PostCompute,
-) -> Mapping[Action, Stage]:
-    """Give every stage of a standard task its clients, once."""
-    config, clients, address = own.config, own.clients, own.wallet.address
-    images = cache.images
-    containers = Containers(clients.engine)
-    fallback = Fallback(post_compute, terms.version)
-    downloader = Downloader(clients.strangers, download.Limits(config.inputs.max_bytes))
-
-    allowed = config.images
-    policy = Policy(allowed.registries, allowed.apps, allowed.requesters)
-
-    def proxy_at(url: str) -> ResultProxy:
-        # The pool's own proxy may be on a private network; one a requester names may not.
-        trusted = url == terms.config.result_proxy_url
-        return ResultProxy(clients.pool if trusted else clients.strangers, url)
-
-    return {
-        Action.PLEASE_START: Start(conditions, policy),
-        Action.PLEASE_DOWNLOAD_APP: DownloadApp(
-            conditions,
-            cache,
-            fallback,
-            config.docker.pull_min,
-            config.docker.pull_max,
-            own.metrics.pull_bytes.inc,
-        ),
-        Action.PLEASE_DOWNLOAD_DATA: DownloadData(
-            conditions, InputFiles(downloader, config.inputs.ipfs_gateways), fallback
-        ),
-        Action.PLEASE_COMPUTE: Compute(
-            conditions,
-            images,
-            containers,
-            post_compute,
-            own.durations,
-            DeveloperLog(config.worker.developer_logger),
-            own.sandbox,
-            lambda end: own.metrics.app_ends.labels(end).inc(),
-            config.worker.name,
-            address,
-            config.worker.gpu_enabled,
-            own.ending.leaves_running,
-        ),
-        Action.PLEASE_CONTRIBUTE: Contribute(conditions, chain.hub, sending, address),
-        Action.PLEASE_REVEAL: Reveal(
-            conditions, chain.hub, sending, chain.blocks, address, time.time
-        ),
-        Action.PLEASE_UPLOAD: Upload(
-            own.wallet, proxy_at, terms.config.result_proxy_url, chain.blocks
-        ),
-        Action.PLEASE_COMPLETE: complete,
-    }

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from iexec_worker.engine.containers import Containers
 from iexec_worker.engine.images import Images
+from iexec_worker.engine.stage_network import StageNetwork
 from iexec_worker.model import TeeFramework
 from iexec_worker.tee.agent import Agent
 from iexec_worker.tee.gramine import Gramine
@@ -52,6 +53,7 @@ class Enclaves:
     host: SgxHost
     agent: Agent
     las: LasServices
+    network: StageNetwork
 
     def frameworks(self, cache: ImageCache) -> Mapping[TeeFramework, Framework]:
         """Return what can run here; the images of pre- and post-compute are kept in *cache*."""
@@ -84,7 +86,8 @@ def enclaves(config: Config, engine: Engine, wallet: str) -> Enclaves:
         wallet,
         config.sandbox.capabilities,
     )
-    return Enclaves(config, host, agent_of(config), las)
+    network = StageNetwork(engine, config.docker.network)
+    return Enclaves(config, host, agent_of(config), las, network)
 
 
 @asynccontextmanager

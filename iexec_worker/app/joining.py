@@ -20,11 +20,12 @@ from iexec_worker.supervise import Interrupted, Policy, Restart, supervise
 from iexec_worker.telemetry.tree import State
 
 if TYPE_CHECKING:
-    from iexec_worker.app.assembly import Chain, Identity
+    from iexec_worker.app.identity import Chain, Identity
     from iexec_worker.app.readiness import Readiness
     from iexec_worker.membership.attendance import Attendance
     from iexec_worker.membership.join import Terms
     from iexec_worker.membership.member import Member
+    from iexec_worker.stages.reports import Reports
     from iexec_worker.telemetry.tree import Node
 
 #: What a membership fails with when the world around it (a disk, too) is not as it should be.
@@ -58,6 +59,17 @@ class Joining:
     def own_policy(self) -> Policy:
         """Pool and node may be away, or change: for ever again. What a bug does is counted."""
         return attrs.evolve(self.policy, restart=Restart.TRANSIENT, borne=PASSING)
+
+    def reports(self, task_id: str) -> Reports | None:
+        """Where the enclaves of a task of ours are heard; None when there is no such task now."""
+        joined = self.ready.attendance
+        return None if joined is None else joined.replicates.reports(task_id)
+
+    @property
+    def pool_version(self) -> str:
+        """What the pool says of itself; empty while there is no membership."""
+        joined = self.ready.attendance
+        return "" if joined is None else joined.member.terms.version
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Be a member under the terms of now; returns when the worker has been drained."""

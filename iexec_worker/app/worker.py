@@ -12,10 +12,10 @@ import trio
 from attrs import define, field
 
 from iexec_worker.app import signals
-from iexec_worker.app.assembly import Identity
 from iexec_worker.app.clients import Clients, open_clients, open_sandbox
 from iexec_worker.app.disk import Disk
 from iexec_worker.app.enclaves import Enclaves, open_enclaves
+from iexec_worker.app.identity import Identity
 from iexec_worker.app.joining import Joining
 from iexec_worker.app.readiness import Readiness
 from iexec_worker.app.systemd import NO_UNIT, Reports, Unit
@@ -149,7 +149,9 @@ class Root:
                 nursery.start_soon(self._leave, joining, nursery.cancel_scope)
                 nursery.start_soon(supervise, own.engine.run, engine, FOREVER)
                 nursery.start_soon(supervise, own.disk.run, disk, FOREVER)
-                url = await nursery.start(supervise, self._server(own, ready), server, self._policy)
+                url = await nursery.start(
+                    supervise, self._server(own, ready, joining), server, self._policy
+                )
                 log.info("serving", url=url)
                 nursery.start_soon(supervise, reports.run, systemd, FOREVER)
                 self.node.enter(State.RUNNING)
@@ -194,7 +196,7 @@ class Root:
         settings = self.config.supervision
         return Policy(intensity=Intensity(settings.restarts, settings.period))
 
-    def _server(self, own: Identity, ready: Readiness) -> Service:
+    def _server(self, own: Identity, ready: Readiness, joining: Joining) -> Service:
         view = View(
             root=self.node,
             durations=own.durations,
@@ -202,6 +204,9 @@ class Root:
             alive=self.alive,
             readiness=ready,
             redact=self.redactor.value,
+            reports=joining.reports,
+            pool_version=lambda: joining.pool_version,
+            is_container=self.enclaves.network.has,
         )
         worker = self.config.worker
         return partial(serve.run, make_app(view), bind=worker.bind, port=worker.port)

@@ -70,6 +70,7 @@ async def take_over(containers: Containers, spec: ContainerSpec, folder: Path) -
         command=("never", "started"),
         binds={str(folder): _MOUNT},
         network="none",
+        extra_hosts={},
         gpus=False,
         devices=(),
     )

@@ -68,6 +68,8 @@ class Sandbox:
         """
         Start *spec* with all limits, as `Containers.start` does; returns the container's id.
 
+        One that names no network of its own is in that of apps.
+
         Raises as that and `prepare` do.
         """
         if self._limits is None:
@@ -91,7 +93,7 @@ class Sandbox:
         return await containers.start(self._confined(spec, fewer))
 
     def _confined(self, spec: ContainerSpec, limits: Limits) -> ContainerSpec:
-        return attrs.evolve(spec, limits=limits, network=self.network.name)
+        return attrs.evolve(spec, limits=limits, network=spec.network or self.network.name)
 
     def quota(self, containers: Containers, container: str, folder: Path, given: Path) -> Quota:
         """Return the watch of an app that was confined here."""

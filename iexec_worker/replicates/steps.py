@@ -126,7 +126,7 @@ class Steps:
         Passing errors of services are no end of it while there is time.
         """
         row = ROWS[action]
-        began, tries = self.now(), 0
+        tries = 0
         while True:
             try:
                 details = await self.stages[action](task)
@@ -139,8 +139,7 @@ class Steps:
                 log.warning(
                     "step not possible now", task=task.id, step=action, reason=describe(error)
                 )
-                patience = error.patience if isinstance(error, Unserved) else math.inf
-                if self.now() + pause >= min(_deadline(task, row), began + patience):
+                if self.now() + pause >= _deadline(task, row):
                     return StatusUpdate(row.failed, cause=_cause(row, error))
                 task.node.doing = f"trying again in {pause:.0f} s: {describe(error)}"
                 await trio.sleep(pause)

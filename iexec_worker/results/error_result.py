@@ -41,6 +41,11 @@ def write(iexec_out: Path, failed: Status, cause: Cause, pool_version: str) -> N
     write_whole(iexec_out / NAME, json.dumps(computed).encode())
 
 
+def is_there(iexec_out: Path) -> bool:
+    """True iff an error was left in *iexec_out*; no app may have run there."""
+    return (iexec_out / NAME).exists() and (iexec_out / _ERROR_FILE).exists()
+
+
 def _version(text: str) -> tuple[int, int]:
     found = _VERSION.match(text.strip())
     return (int(found[1]), int(found[2])) if found else _NEWEST

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from attrs import frozen
 
+from iexec_worker.tee.model import Part
+
 if TYPE_CHECKING:
     from iexec_worker.engine.state import ContainerExit
     from iexec_worker.model import ComputeLogs
@@ -29,11 +31,14 @@ class DeveloperLog:
 
     enabled: bool
 
-    def __call__(self, task: Task, ended: ContainerExit, logs: ComputeLogs) -> None:
+    def __call__(
+        self, task: Task, ended: ContainerExit, logs: ComputeLogs, part: Part = Part.APP
+    ) -> None:
         if self.enabled:
             log.info(
-                "app has run",
+                "app has run" if part is Part.APP else "service of a trusted task has run",
                 task=task.id,
+                part=part.value,
                 exit_code=ended.exit_code,
                 input=tree(task.folder.input),
                 output=tree(task.folder.iexec_out),

@@ -42,6 +42,8 @@ class DownloadApp:
     async def __call__(self, task: Task) -> Details:
         await self.conditions.check(task)
         try:
+            if await self.fallback.is_begun(task):
+                raise PullFailed("an earlier try has failed, and its error may be stored by now")
             await self._pull(task)
         except Rejected as error:
             cause = Cause.APP_IMAGE_DOWNLOAD_FAILED

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 @frozen
 class DownloadData:
-    """Fills the task's input folder."""
+    """Fills the input folder of a standard task; that of a trusted one is its pre-compute's."""
 
     conditions: Conditions
     inputs: InputFiles
     fallback: Fallback
 
     async def __call__(self, task: Task) -> Details:
+        if task.description.tee_framework is not None:
+            return Details()
         await self.conditions.check(task)
         make = partial(task.folder.input.mkdir, parents=True, exist_ok=True)
         await trio.to_thread.run_sync(make)

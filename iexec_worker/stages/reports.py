@@ -64,16 +64,18 @@ class Reports:
 
     async def computed(self, file: ComputedFile) -> bool:
         """Take the result; False unless it is the first, of a task that still wants one."""
-        record = self.task.record
-        if not is_signed(file) or record.computed is not None or not await self._is_wanted():
+        if not is_signed(file) or self._has_one() or not await self._is_wanted():
             return False
         # Another may have come while the chain was asked.
-        if record.computed is not None:
+        if self._has_one():
             return False
-        record.computed = file
+        self.task.record.computed = file
         log.info("result reported", task=self.task.id, digest=file.result_digest)
         await self.task.save()
         return True
+
+    def _has_one(self) -> bool:
+        return self.task.record.computed is not None
 
     async def _is_wanted(self) -> bool:
         """True iff it is a trusted task, and ACTIVE on-chain; False, too, if nobody can say."""

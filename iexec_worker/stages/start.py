@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -11,17 +12,29 @@ from iexec_worker.stages.task import Details
 from iexec_worker.wire import Cause
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from iexec_worker.stages.conditions import Conditions
     from iexec_worker.stages.policy import Policy
+    from iexec_worker.stages.sessions import Sessions
     from iexec_worker.stages.task import Task
+    from iexec_worker.stages.trusted_specs import TrustedSpecs
+    from iexec_worker.tee.sms import Sms
 
 
 @frozen
 class Start:
-    """Checks the authorization, the chain's conditions and what the deal asks for."""
+    """
+    Checks the authorization, the chain's conditions and what the deal asks for.
+
+    A trusted task is prepared: by its framework, with what the SMS at the pool's address knows.
+    """
 
     conditions: Conditions
     policy: Policy
+    specs: TrustedSpecs
+    sessions: Sessions
+    sms_at: Callable[[str], Sms]
 
     async def __call__(self, task: Task) -> Details:
         await self.conditions.authorized(task)
@@ -30,11 +43,30 @@ class Start:
         if refusal := self.policy.refusal(description):
             raise StageFailed(Cause.ABORTED_BY_WORKER, refusal)
         if description.tee_framework is not None:
-            raise StageFailed(
-                Cause.TEE_NOT_SUPPORTED, f"{description.tee_framework.name} is not enabled here"
-            )
-        if description.params.result_encryption:
+            await self._prepare(task)
+        elif description.params.result_encryption:
             raise StageFailed(
                 Cause.TASK_DESCRIPTION_INVALID, "a standard task cannot have its result encrypted"
             )
         return Details()
+
+    async def _prepare(self, task: Task) -> None:
+        """Set the record's *tee*; what an earlier life was given is as good as new."""
+        framework = self.specs.framework(task)
+        if not task.record.sms_url:
+            raise StageFailed(Cause.UNKNOWN_SMS, "the pool names no SMS")
+        if task.record.tee is not None:
+            return
+        sms = self.sms_at(task.record.sms_url)
+
+        def show(text: str) -> None:
+            task.node.doing = text
+
+        task.record.tee = await framework.prepare(
+            task.description,
+            sms,
+            task.folder.root,
+            partial(self.sessions.open, task, sms),
+            show,
+        )
+        await task.save()

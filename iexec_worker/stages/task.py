@@ -158,3 +158,15 @@ class Stage(Protocol):
     """
 
     async def __call__(self, task: Task) -> Details: ...
+
+
+@frozen
+class ByTrust:
+    """A step that trusted tasks do in another way than standard ones."""
+
+    standard: Stage
+    trusted: Stage
+
+    async def __call__(self, task: Task) -> Details:
+        trusted = task.description.tee_framework is not None
+        return await (self.trusted if trusted else self.standard)(task)

@@ -113,7 +113,7 @@ async def test_what_a_drain_has_no_time_for_runs_on_and_is_met_again(
         again = await agency.start(again=worker.place)
         ended = await shop.over(bought, again.wallet)
     ended.completed()
-    assert _said(again, "the app was begun already")
+    assert _said(again, "begun already")
 
 
 @pytest.mark.logs_errors

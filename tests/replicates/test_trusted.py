@@ -204,16 +204,16 @@ async def test_a_service_of_this_task_that_stays_away_is_a_cause_in_the_end(
     trusted: World, no_threads: MockClock
 ) -> None:
     async def away(task: Task) -> Details:
-        trusted.time += 10
-        raise Unserved("no SMS", Cause.UNKNOWN_SMS, patience=300)
+        trusted.time += 100
+        raise Unserved("no result proxy", Cause.RESULT_LINK_MISSING)
 
-    trusted.hooks[Action.PLEASE_START] = away
+    trusted.hooks[Action.PLEASE_CONTRIBUTE_AND_FINALIZE] = away
     async with trusted.replicates() as replicates:
         await trusted.begin(replicates)
-        await told(trusted, Status.START_FAILED, 2000)
-    failed = next(u for u in trusted.pool.told if u.status is Status.START_FAILED)
-    assert failed.cause is Cause.UNKNOWN_SMS
-    assert 1300 - 60 < trusted.time <= 1310
+        await told(trusted, FAILED, 2000)
+    failed = next(u for u in trusted.pool.told if u.status is FAILED)
+    assert failed.cause is Cause.RESULT_LINK_MISSING
+    assert trusted.time >= 2000
 
 
 def make_task(world: World, **changes: object) -> Task:

@@ -22,7 +22,10 @@ from iexec_worker.model import (
     TaskStatus,
 )
 from iexec_worker.stages.conditions import Conditions
+from iexec_worker.stages.policy import Policy
+from iexec_worker.stages.start import Start
 from iexec_worker.stages.task import Folder, Record, Task
+from iexec_worker.stages.trusted_specs import TrustedSpecs
 from iexec_worker.telemetry.tree import Node
 from tests import samples
 from tests.samples import SIGNED, TASK, WALLET
@@ -136,6 +139,13 @@ class FakePostCompute:
         self.seen = sorted(path.name for path in task.folder.iexec_out.rglob("*"))
         if self.error is not None:
             raise self.error
+
+
+def start_of(conditions: Conditions, policy: Policy | None = None) -> Start:
+    """The first step on a machine that runs no trusted tasks."""
+    nothing: Any = None
+    specs = TrustedSpecs({}, nothing, "w", WALLET, gpus=False)
+    return Start(conditions, policy or Policy(), specs, nothing, nothing)
 
 
 def now() -> float:

@@ -13,8 +13,10 @@ from attrs import define, field, frozen
 from iexec_worker.engine.state import ContainerExit, FoundContainer
 from iexec_worker.errors import EngineRefused, StageFailed
 from iexec_worker.model import ComputeLogs
+from iexec_worker.stages.app_run import AppRun
 from iexec_worker.stages.compute import Compute
 from iexec_worker.stages.developer_log import DeveloperLog
+from iexec_worker.stages.running import Running
 from iexec_worker.telemetry.durations import Durations
 from iexec_worker.wire import Cause
 from tests.samples import TASK, WALLET
@@ -148,20 +150,9 @@ def compute(
     after: Any = post_compute
     box: Any = sandbox
     log = DeveloperLog(enabled=True)
-    return Compute(
-        conditions,
-        edges,
-        edges,
-        after,
-        durations,
-        log,
-        box,
-        ends.append,
-        "w",
-        WALLET,
-        False,
-        lambda: False,
-    )
+    running = Running(edges, box, lambda: False)
+    app = AppRun(edges, running, log, ends.append)
+    return Compute(conditions, app, after, durations, "w", WALLET, gpus=False)
 
 
 async def failure(compute: Compute, task: Task) -> StageFailed:

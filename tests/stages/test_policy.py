@@ -9,9 +9,9 @@ import trio
 
 from iexec_worker.errors import StageFailed
 from iexec_worker.stages.policy import Policy
-from iexec_worker.stages.start import Start
 from iexec_worker.wire import Cause
 from tests.samples import description
+from tests.stages.conftest import start_of
 
 if TYPE_CHECKING:
     from iexec_worker.stages.conditions import Conditions
@@ -64,7 +64,7 @@ async def test_a_task_that_is_not_allowed_is_not_begun(
 
     monkeypatch.setattr(type(conditions), "authorized", authorized)
     with pytest.raises(StageFailed) as caught:
-        await Start(conditions, Policy(requesters=(APP,)))(task)
+        await start_of(conditions, Policy(requesters=(APP,)))(task)
 
     assert caught.value.cause is Cause.ABORTED_BY_WORKER
     assert "IEXEC_WORKER_ALLOWED_REQUESTERS" in caught.value.message

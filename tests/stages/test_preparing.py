@@ -23,12 +23,11 @@ from iexec_worker.model import DealParams
 from iexec_worker.stages.download_app import DownloadApp
 from iexec_worker.stages.download_data import DownloadData
 from iexec_worker.stages.fallback import Fallback
-from iexec_worker.stages.policy import Policy
 from iexec_worker.stages.post_compute import PostCompute
-from iexec_worker.stages.start import Start
+from iexec_worker.telemetry.durations import Durations
 from iexec_worker.wire import Cause
-from tests.samples import description
-from tests.stages.conftest import FakePostCompute
+from tests.samples import SCONE, description
+from tests.stages.conftest import FakePostCompute, start_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,6 +37,9 @@ if TYPE_CHECKING:
     from tests.stages.conftest import FakeChain
 
 ADDRESS = "0x" + 40 * "d"
+
+#: For tasks that are not trusted.
+NO_SERVICES: Any = None
 
 
 @define(eq=False)
@@ -88,12 +90,14 @@ def download_app(
 ) -> DownloadApp:
     engine: Any = images
     after: Any = post_compute or PostCompute()
-    return DownloadApp(conditions, engine, Fallback(after, "9.3.0"), 300, 1800, lambda _: None)
+    fallback = Fallback(after, "9.3.0", NO_SERVICES, Durations(1))
+    return DownloadApp(conditions, engine, fallback, 300, 1800, lambda _: None)
 
 
 def download_data(conditions: Conditions, inputs: FakeInputs) -> DownloadData:
     edge: Any = inputs
-    return DownloadData(conditions, edge, Fallback(PostCompute(), "8.6.0"))
+    fallback = Fallback(PostCompute(), "8.6.0", NO_SERVICES, Durations(1))
+    return DownloadData(conditions, edge, fallback)
 
 
 async def cause(stage: Stage, task: Task) -> Cause:
@@ -109,11 +113,12 @@ async def test_a_standard_task_cannot_have_its_result_encrypted(
         await trio.lowlevel.checkpoint()
 
     monkeypatch.setattr(type(conditions), "authorized", authorized)
-    await Start(conditions, Policy())(task)
+    start = start_of(conditions)
+    await start(task)
     task.describe_as(description(params=DealParams(result_encryption=True)))
-    assert await cause(Start(conditions, Policy()), task) is Cause.TASK_DESCRIPTION_INVALID
-    task.describe_as(description(tag="0x" + 63 * "0" + "3"))
-    assert await cause(Start(conditions, Policy()), task) is Cause.TEE_NOT_SUPPORTED
+    assert await cause(start, task) is Cause.TASK_DESCRIPTION_INVALID
+    task.describe_as(description(tag=SCONE))
+    assert await cause(start, task) is Cause.TEE_NOT_SUPPORTED
 
 
 async def test_an_image_that_is_here_though_the_pull_failed_is_success(
