@@ -34,6 +34,9 @@ class Variable:
 
 V = Variable
 
+#: Where the program is on machines that the pool's operator has set up for TDX.
+TDX_AGENT: Final = "/usr/local/bin/secret_provider_agent"
+
 SEED: Final = (
     V("IEXEC_WORKER_PORT", "worker.port", p.PORT, "13100", "port of the worker's HTTP server"),
     V(
@@ -387,7 +390,7 @@ OURS: Final = (
         "IEXEC_WORKER_TDX_AGENT",
         "tee.tdx_agent",
         p.PROGRAM,
-        "/usr/local/bin/secret_provider_agent",
+        TDX_AGENT,
         "program that fetches the secrets of TDX tasks; where it is, such tasks are taken",
     ),
     V(

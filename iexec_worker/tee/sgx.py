@@ -54,19 +54,31 @@ class Sgx:
         """Return where this process finds *path* of the host's."""
         return self.root / path.removeprefix("/")
 
-    def require(self) -> None:
-        """Raise `Fatal`, which names what is missing and says what to do, unless all is there."""
+    def trouble(self) -> str:
+        """Name what is missing; empty when all is there."""
         missing = list(self._missing())
         if not missing:
-            return
+            return ""
         # A worker in a container sees its own /dev.
         looked = "" if self.root == Path("/") else f" below IEXEC_WORKER_HOST_ROOT={self.root}"
-        raise Fatal(
+        verb = "is" if len(missing) == 1 else "are"
+        return (
             f"IEXEC_WORKER_SGX_DRIVER_MODE is {self.mode}, but {' and '.join(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} missing{looked}: {_FIXES[self.mode]}; in a "
-            "container, mount the host's root and name it in IEXEC_WORKER_HOST_ROOT; or set the "
-            "mode to NONE to take no SGX tasks"
+            f"{verb} missing{looked}"
         )
+
+    @property
+    def fix(self) -> str:
+        """What to do about a missing device."""
+        return (
+            f"{_FIXES[self.mode]}; in a container, mount the host's root and name it in "
+            "IEXEC_WORKER_HOST_ROOT; or set the mode to NONE to take no SGX tasks"
+        )
+
+    def require(self) -> None:
+        """Raise `Fatal`, which names what is missing and says what to do, unless all is there."""
+        if trouble := self.trouble():
+            raise Fatal(f"{trouble}: {self.fix}")
 
     def _missing(self) -> Iterator[str]:
         for device in self.devices:

@@ -1,4 +1,4 @@
-"""Looks at this machine: engine, wallet, disk."""
+"""Looks at this machine: engine, wallet, disk, and what it has for trusted tasks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from iexec_worker.app.checks.finding import Odd, Wrong
+from iexec_worker.app.enclaves import agent_of, sgx_of
 from iexec_worker.chain.wallet import Wallet, exposed
 from iexec_worker.errors import WorkerError
+from iexec_worker.tee.sgx import AESM_SOCKET
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +73,33 @@ def _free(base: Path) -> int:
             "let this user write to it, or set IEXEC_WORKER_BASE_DIR to another",
         )
     return shutil.disk_usage(there).free
+
+
+async def sgx(facts: Facts) -> str:
+    """The devices of the SGX driver are there, and what its frameworks need besides."""
+    found = sgx_of(facts.config)
+    if trouble := await trio.to_thread.run_sync(found.trouble):
+        raise Wrong(trouble, found.fix)
+    fact = f"{found.mode}: {' and '.join(found.devices)}"
+    if facts.config.tee.scontain_login is None:
+        raise Odd(
+            f"{fact}, but no log-in for {facts.config.tee.scontain_registry}: SCONE tasks fail",
+            "set IEXEC_WORKER_SCONTAIN_REGISTRY_USERNAME and _PASSWORD",
+        )
+    if not await trio.to_thread.run_sync(found.place(AESM_SOCKET).is_socket):
+        raise Odd(
+            f"{fact}, but no socket {AESM_SOCKET}: Gramine tasks fail",
+            "start the AESM service (`systemctl start aesmd`)",
+        )
+    return fact
+
+
+async def tdx(facts: Facts) -> str:
+    """The agent of TDX may be run."""
+    agent = agent_of(facts.config)
+    if not await trio.to_thread.run_sync(lambda: agent.is_here):
+        raise Wrong(
+            f"{agent.program} is no program that this user can run: TDX tasks are not taken",
+            "install it, or correct IEXEC_WORKER_TDX_AGENT",
+        )
+    return f"{agent.program} is there"

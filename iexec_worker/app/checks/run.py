@@ -12,11 +12,13 @@ from iexec_worker.app.checks import chain, clock, machine, pool
 from iexec_worker.app.checks.facts import Facts
 from iexec_worker.app.checks.finding import Finding, Level, Wrong
 from iexec_worker.app.clients import open_clients
+from iexec_worker.app.enclaves import sgx_of
+from iexec_worker.config.variables import TDX_AGENT
 from iexec_worker.errors import WorkerError
 from iexec_worker.supervise import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from iexec_worker.config import Config
 
@@ -50,7 +52,16 @@ def checks(config: Config) -> tuple[Check, ...]:
         Check("stake", chain.stake, ("wallet", "config server", "node", "chain id")),
         Check("disk", machine.disk),
         Check("clock", clock.clock, after=("scheduler", "config server", "node")),
+        *_trusted(config),
     )
+
+
+def _trusted(config: Config) -> Iterator[Check]:
+    """What a machine needs for trusted tasks, where the operator means it to take them."""
+    if sgx_of(config).enabled:
+        yield Check("SGX", machine.sgx)
+    if str(config.tee.tdx_agent) != TDX_AGENT or config.tee.tdx_agent.exists():
+        yield Check("TDX agent", machine.tdx)
 
 
 async def check(config: Config, tell: Callable[[Finding], None], *, limit: float = LIMIT) -> bool:
