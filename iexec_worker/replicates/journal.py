@@ -155,11 +155,15 @@ def _set_aside(path: Path, error: Exception) -> None:
         log.warning("journal set aside", path=str(aside), **said)
 
 
+_WRITTEN_ANEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
+
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     try:
-        with new.open("w", encoding="utf-8") as file:
+        # It has the secrets of sessions: nobody else on this machine is to read it.
+        with open(os.open(new, _WRITTEN_ANEW, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib cannot set the mode
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

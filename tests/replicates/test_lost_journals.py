@@ -64,6 +64,14 @@ async def wanted(replicates: Replicates, action: Action, block: int = 0) -> None
     await replicates.recover((wish,))
 
 
+async def test_what_is_written_down_is_for_this_user_only(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    for _ in range(2):
+        await journal.save(Record(samples.authorization()))
+
+        assert journal.folder(TASK).journal.stat().st_mode & 0o777 == 0o600
+
+
 async def test_a_journal_from_before_transactions_were_kept_is_read(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     record = Record(samples.authorization(), told=[Status.CONTRIBUTED], transactions={"a": "0x1"})
