@@ -8,12 +8,13 @@ import structlog
 from attrs import define, field
 
 from iexec_worker.engine.network import ensure_network, join
-from iexec_worker.engine.own_container import own_container
+from iexec_worker.engine.own_container import MOUNTS, own_container
 from iexec_worker.engine.subnet import Subnet, subnet
 from iexec_worker.errors import EngineRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from iexec_worker.engine.client import Engine
 
@@ -28,11 +29,13 @@ class StageNetwork:
     """
     The network *name* of *engine*.
 
-    A worker that is itself in a container joins it; any other is reached on the host.
+    A worker that is itself in a container, as *mounts* tell, joins it; any other is reached on the
+    host.
     """
 
     engine: Engine
     name: str
+    mounts: Path = MOUNTS
     _subnet: Subnet = field(init=False, factory=Subnet)
 
     async def ready(self) -> Mapping[str, str]:
@@ -43,7 +46,7 @@ class StageNetwork:
         """
         gateway = await ensure_network(self.engine, self.name)
         self._subnet = await subnet(self.engine, self.name)
-        own = await own_container(self.engine)
+        own = await own_container(self.engine, mounts=self.mounts)
         if own is not None:
             reached = await self._join(own.id)
             if reached is not None:
