@@ -40,6 +40,12 @@ _folder = click.Path(path_type=Path, file_okay=False)
 @click.option("--dataset", type=_file, help="A file to be the tasks' dataset.")
 @click.option("--input-file", "input_files", multiple=True, help="URL of an input; repeatable.")
 @click.option("--callback", is_flag=True, help="Deliver results to a contract, not to a storage.")
+@click.option(
+    "--tee",
+    type=click.Choice(["scone", "gramine", "tdx"]),
+    default="",
+    help="Trusted tasks; null devices and test enclaves stand for the hardware.",
+)
 @click.option("--keep", is_flag=True, help="Leave everything up until Ctrl-C.")
 @click.option("--folder", type=_folder, help="For logs and results; default: a new one.")
 @click.option("--json", "as_json", is_flag=True, help="End with JSON instead of a table.")
@@ -67,6 +73,8 @@ def command(
     needed = workers_for(int(str(wanted["trust"])))
     if workers is not None and workers < needed:
         raise click.UsageError(f"--trust {wanted['trust']} needs --workers {needed} or more")
+    if wanted["tee"] and (wanted["image"] or wanted["trust"] != 1):
+        raise click.UsageError("--tee has an app of its own, and a trust of 1")
     environ = embedded.environment()
     options = DemoOptions(
         folder=(folder or Path(tempfile.mkdtemp(prefix="iexec-demo-"))).absolute(),

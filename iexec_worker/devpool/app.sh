@@ -47,6 +47,12 @@ done
         echo "input $number: $name $(sha256sum < "$in/$name")"
         number=$((number + 1))
     done
+    number=1
+    while [ "$number" -le "${IEXEC_BULK_SLICE_SIZE:-0}" ]; do
+        eval "name=\$IEXEC_DATASET_${number}_FILENAME"
+        echo "bulk $number: $(sha256sum < "$in/$name")"
+        number=$((number + 1))
+    done
 } > "$out/result.txt"
 
 for word in "$@"; do

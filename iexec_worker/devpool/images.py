@@ -80,7 +80,7 @@ async def build(host: str, image: str, recipe: Recipe) -> str:
         )
         return str(client.images.get(image).id)
 
-    return await _call(host, make)
+    return await call(host, make)
 
 
 async def push(host: str, image: str, *, username: str = "", password: str = "") -> None:
@@ -92,7 +92,7 @@ async def push(host: str, image: str, *, username: str = "", password: str = "")
             if "error" in line:
                 raise EngineRefused(f"{image} was not pushed: {line['error']}")
 
-    await _call(host, send)
+    await call(host, send)
 
 
 async def tag(host: str, image: str, name: str) -> bool:
@@ -105,7 +105,7 @@ async def tag(host: str, image: str, name: str) -> bool:
         except docker.errors.ImageNotFound:
             return False
 
-    return await _call(host, name_it)
+    return await call(host, name_it)
 
 
 async def remove(host: str, image: str) -> None:
@@ -117,10 +117,10 @@ async def remove(host: str, image: str) -> None:
         except docker.errors.ImageNotFound:
             return
 
-    await _call(host, forget)
+    await call(host, forget)
 
 
-async def _call(host: str, use: Callable[[docker.DockerClient], T]) -> T:
+async def call(host: str, use: Callable[[docker.DockerClient], T]) -> T:
     """Run *use* with a client of its own in a thread; cancelled, it waits for the call to end."""
 
     def work() -> T:

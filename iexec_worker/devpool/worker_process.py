@@ -109,7 +109,8 @@ async def worker_process(
             words, name=name, log=log, environ=environ, stdin=stdin, orphaned=signal.SIGINT
         ) as process,
     ):
-        worker = WorkerProcess(name, f"http://127.0.0.1:{port}", process, client)
+        url = f"http://{environ['IEXEC_WORKER_BIND_ADDRESS']}:{port}"
+        worker = WorkerProcess(name, url, process, client)
         try:
             await process.serving(worker.answers, limit=_START)
             yield worker

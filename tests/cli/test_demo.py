@@ -101,6 +101,40 @@ def test_workers_agree_on_what_a_contract_is_called_with(
     assert "worker-2 COMPLETED" in told
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root makes device nodes")
+@pytest.mark.parametrize("framework", ["scone", "gramine", "tdx"])
+def test_trusted_tasks_are_proved_too(
+    framework: str, start: Start, engine_url: str, tmp_path: Path
+) -> None:
+    dataset = tmp_path / "dataset"
+    dataset.write_bytes(b"what is to be known")
+    args = (f"--tee={framework}", "--tasks=1", f"--dataset={dataset}", "--args=x", "--json")
+    process = start("demo", *args, f"--folder={tmp_path / 'demo'}", DOCKER_HOST=engine_url)
+    status, tasks, told = ended(process)
+
+    assert status == 0, told
+    (task,) = tasks
+    assert task["status"] == "COMPLETED"
+    digest = sha256_of_the_result(task["archive"], "result.txt")
+    assert task["onchain"] == task["recomputed"] == digest
+    with zipfile.ZipFile(task["archive"]) as zipped:
+        seen = zipped.read("result.txt").decode()
+    assert hashlib.sha256(dataset.read_bytes()).hexdigest() in seen
+    assert "worker-1 CONTRIBUTE_AND_FINALIZE" in told
+    assert processes_about(tmp_path) == []
+    client = docker.DockerClient(base_url=engine_url)
+    assert [network.name for network in client.networks.list(names=["iexec-demo-"])] == []
+    assert client.containers.list(all=True, filters={"name": "iexec-las-"}) == []
+    client.close()
+
+
+def test_a_tee_demo_has_its_own_app(start: Start) -> None:
+    process = start("demo", "--tee=tdx", "--image=my-app:1")
+
+    assert "--tee has an app of its own" in process.communicate(timeout=20)[1]
+    assert process.returncode == 2
+
+
 def test_an_app_that_fails_is_status_1_with_what_it_printed(
     start: Start, engine_url: str, tmp_path: Path
 ) -> None:

@@ -61,6 +61,18 @@ def test_the_result_tells_all_that_was_given(tmp_path: Path) -> None:
     assert computed(tmp_path) == {"deterministic-output-path": f"{tmp_path}/out/result.txt"}
 
 
+def test_datasets_of_a_bulk_are_told_by_number(tmp_path: Path) -> None:
+    (tmp_path / "first").write_bytes(b"1")
+    (tmp_path / "second").write_bytes(b"2")
+    names = {"IEXEC_DATASET_1_FILENAME": "first", "IEXEC_DATASET_2_FILENAME": "second"}
+    run(tmp_path, IEXEC_BULK_SLICE_SIZE="2", **names)
+
+    assert (tmp_path / "out" / "result.txt").read_text().splitlines()[1:] == [
+        f"bulk 1: {sha256(b'1').hexdigest()}  -",
+        f"bulk 2: {sha256(b'2').hexdigest()}  -",
+    ]
+
+
 def test_it_exits_as_told(tmp_path: Path) -> None:
     assert run(tmp_path, "exit=3", "no-computed").returncode == 3
     assert not (tmp_path / "out" / "computed.json").exists()

@@ -13,13 +13,12 @@ from iexec_worker.devpool.market import params
 from iexec_worker.devpool.orders import Purchase
 from iexec_worker.devpool.receiver import deploy_receiver
 from iexec_worker.errors import Fatal
-from iexec_worker.model import ZERO_ADDRESS
+from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from iexec_worker.devpool.demo.scene import Scene
-    from iexec_worker.devpool.pool import Pool
 
 #: Seconds of the category, the limit of one computation: five minutes are the market's shortest,
 #: somebody's own image may need more.
@@ -38,17 +37,18 @@ class Deal:
 
 async def buy(scene: Scene) -> Deal:
     """Register app and dataset, sign the orders, match them."""
-    options, pool = scene.options, scene.pool
+    options, pool, trust = scene.options, scene.pool, scene.trust
     receiver = ZERO_ADDRESS
     if options.callback:
         receiver = await deploy_receiver(pool.node.sender(pool.node.keys[3]))
     purchase = Purchase(
-        app=await pool.market.deploy_app(scene.image),
+        app=await pool.market.deploy_app(scene.image, enclave=trust.enclave if trust else ""),
         workerpool=pool.chain.pool_address,
         category=category_id(_LONG if options.image else _SHORT),
-        dataset=await _dataset(pool, options.dataset) if options.dataset else ZERO_ADDRESS,
+        dataset=await _dataset(scene, options.dataset) if options.dataset else ZERO_ADDRESS,
         params=params(options.app_args, input_files=options.input_files),
         trust=options.trust,
+        tag=trust.tag if trust else ZERO_HASH,
         callback=receiver,
         volume=options.tasks,
     )
@@ -56,12 +56,16 @@ async def buy(scene: Scene) -> Deal:
     return Deal(bought.deal_id, bought.task_ids, receiver)
 
 
-async def _dataset(pool: Pool, path: Path) -> str:
+async def _dataset(scene: Scene, path: Path) -> str:
     """Publish the file on the pool's gateway, and on the chain with its checksum."""
+    pool = scene.pool
     try:
         content = await trio.Path(path).read_bytes()
     except OSError as error:
         raise Fatal(f"dataset {path} cannot be read: {error.strerror}") from error
     location = pool.result_proxy_url + await pool.add_file(content)
     checksum = "0x" + hashlib.sha256(content).hexdigest()
-    return await pool.market.deploy_dataset(location.encode(), name=path.name, checksum=checksum)
+    dataset = await pool.market.deploy_dataset(location.encode(), name=path.name, checksum=checksum)
+    if scene.trust is not None:
+        scene.trust.entrust(pool, dataset)
+    return dataset

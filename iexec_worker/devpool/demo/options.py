@@ -8,6 +8,8 @@ from typing import Final
 
 from attrs import field, frozen
 
+from iexec_worker.model import TeeFramework
+
 #: What the demo's own app is told when nobody says anything else: long enough to be seen.
 ARGS: Final = "sleep=2 hello 'big world'"
 
@@ -18,7 +20,8 @@ CALLBACK_ARGS: Final = "sleep=2 callback=0x68656c6c6f"
 @frozen
 class DemoOptions:
     """
-    *image* "": the demo's own app. *engine* None: the default socket.
+    *image* "": the demo's own app. *engine* None: the default socket. *tee* "": standard tasks,
+    else a framework's name.
 
     *folder* gets logs and results, *cache* the downloads; *inherited* is the environment of this
     process, of which workers get what no program can do without.
@@ -34,8 +37,19 @@ class DemoOptions:
     dataset: Path | None = None
     input_files: tuple[str, ...] = ()
     callback: bool = False
+    tee: str = ""
     engine: str | None = None
     inherited: Mapping[str, str] = field(factory=dict, repr=False)
+
+    @property
+    def framework(self) -> TeeFramework | None:
+        """The framework of the tasks."""
+        return TeeFramework[self.tee.upper()] if self.tee else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the workers are called."""
+        return tuple(f"worker-{number}" for number in range(1, self.workers + 1))
 
     @property
     def app_args(self) -> str:

@@ -8,10 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+import attrs
 import trio
 from attrs import frozen
 
 from iexec_worker.devpool import images, wallets
+from iexec_worker.devpool.demo.trust import open_trust
 from iexec_worker.devpool.engine import engine
 from iexec_worker.devpool.options import PoolOptions
 from iexec_worker.devpool.pool import Pool, open_pool
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iexec_worker.devpool.demo.options import DemoOptions
+    from iexec_worker.devpool.demo.trust import Trust
 
 #: A registry that is never there (port 9 is `discard`): what is pulled from it fails at once, and
 #: a worker then uses the image of that name which the engine has. So a local image is run exactly
@@ -47,12 +50,13 @@ class Member:
 
 @frozen
 class Scene:
-    """*image*: what the app's image is called on the chain."""
+    """*image*: what the app's image is called on the chain. *trust* None: standard tasks."""
 
     options: DemoOptions
     pool: Pool
     members: tuple[Member, ...]
     image: str
+    trust: Trust | None
 
 
 @asynccontextmanager
@@ -65,22 +69,44 @@ async def open_scene(options: DemoOptions, say: Callable[[str], None]) -> AsyncI
     folder = options.folder
     async with AsyncExitStack() as stack:
         # Last of all, when nobody writes to them any more: only logs and results are kept.
-        stack.push_async_callback(_clear, folder / "registry", folder / "engine" / "data")
+        stores = (folder / "registry", folder / "trust")
+        stack.push_async_callback(_clear, *stores, folder / "engine" / "data")
         say("looking for a container engine")
         found = await stack.enter_async_context(engine(folder / "engine", host=options.engine))
         say(f"container engine at {found.host}" + (", our own" if found.own else ""))
-        image = await _image(stack, options, found.host)
+        trust = await _trust(stack, options, found.host)
+        image = trust.kit.app if trust else await _image(stack, options, found.host)
         say(f"app {image}")
         say("starting chain, contracts, scheduler, result proxy and config server")
-        pool = await stack.enter_async_context(
-            open_pool(PoolOptions(options.cache, folder / "pool", scheduler=QUICK))
-        )
+        pool = await stack.enter_async_context(open_pool(_pool_options(options, trust)))
+        if trust is not None:
+            trust.settle(pool)
         say(f"pool {pool.chain.pool_address} at {pool.url}, chain {pool.chain.chain_id}")
-        environment = _environment(options, pool, found.host)
-        members = await stack.enter_async_context(_workers(options, pool, environment))
+        environments = {
+            name: _environment(options, pool, found.host) | (trust.variables(name) if trust else {})
+            for name in options.names
+        }
+        members = await stack.enter_async_context(_workers(options, pool, environments))
         for process in (member.process for member in members):
             say(f"{process.name} at {process.url}, log {process.child.log}")
-        yield Scene(options, pool, members, image)
+        yield Scene(options, pool, members, image, trust)
+
+
+async def _trust(stack: AsyncExitStack, options: DemoOptions, host: str) -> Trust | None:
+    if options.framework is None:
+        return None
+    store = await stack.enter_async_context(registry(options.folder / "registry"))
+    folder = options.folder / "trust"
+    return await stack.enter_async_context(
+        open_trust(host, store, folder, options.framework, options.names)
+    )
+
+
+def _pool_options(options: DemoOptions, trust: Trust | None) -> PoolOptions:
+    wanted = PoolOptions(options.cache, options.folder / "pool", scheduler=QUICK)
+    if trust is None:
+        return wanted
+    return attrs.evolve(wanted, container_host=trust.address, frameworks=(trust.framework,))
 
 
 async def _image(stack: AsyncExitStack, options: DemoOptions, host: str) -> str:
@@ -127,29 +153,27 @@ def untied(image: str) -> str:
 
 
 def _environment(options: DemoOptions, pool: Pool, host: str) -> dict[str, str]:
-    # The gateway of the pool, and hosts that the user of the demo has named.
-    own = urlsplit(pool.result_proxy_url).hostname
-    hosts = {own, *(urlsplit(url).hostname for url in options.input_files)}
+    # Those of the pool, and hosts that the user of the demo has named.
+    hosts = {*pool.hosts, *(urlsplit(url).hostname for url in options.input_files)}
     allowed = ",".join(sorted(filter(None, hosts)))
     return {"DOCKER_HOST": host, "IEXEC_WORKER_ALLOWED_PRIVATE_HOSTS": allowed}
 
 
 @asynccontextmanager
 async def _workers(
-    options: DemoOptions, pool: Pool, environment: Mapping[str, str]
+    options: DemoOptions, pool: Pool, environments: Mapping[str, Mapping[str, str]]
 ) -> AsyncIterator[tuple[Member, ...]]:
     """Start all side by side: most of a start is imports."""
-    names = [f"worker-{number}" for number in range(1, options.workers + 1)]
     started: dict[str, Member] = {}
     async with trio.open_nursery() as keeper:
 
         async def start(name: str) -> None:
-            started[name] = await keeper.start(_worker, options, pool, name, environment)
+            started[name] = await keeper.start(_worker, options, pool, name, environments[name])
 
         async with trio.open_nursery() as nursery:
-            for name in names:
+            for name in environments:
                 nursery.start_soon(start, name)
-        yield tuple(started[name] for name in names)
+        yield tuple(started[name] for name in environments)
         keeper.cancel_scope.cancel()
 
 
