@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import httpx
 import trio
-from attrs import define
+from attrs import define, field
 
 from iexec_worker.app.assembly import api_of, build_chain, build_member
 from iexec_worker.app.machine import worker_model
@@ -39,6 +39,12 @@ PASSING: Final = (
     OSError,
 )
 
+#: Seconds that a caller waits at most; those of the original give up after a minute.
+SETTLING: Final = 20.0
+
+#: Pools whose enclaves do not sign: where they call from has to be known.
+UNSIGNED: Final = "8."
+
 
 @define(eq=False)
 class Joining:
@@ -54,6 +60,8 @@ class Joining:
     policy: Policy
     node: Node
     holding: bool = False
+    #: Set while it is known which tasks are ours.
+    _seated: trio.Event = field(init=False, factory=trio.Event)
 
     @property
     def own_policy(self) -> Policy:
@@ -64,6 +72,17 @@ class Joining:
         """Where the enclaves of a task of ours are heard; None when there is no such task now."""
         joined = self.ready.attendance
         return None if joined is None else joined.replicates.reports(task_id)
+
+    async def settle(self) -> None:
+        """
+        Wait, for a while, until it is known which tasks are ours, and who is on their network.
+
+        An enclave of an earlier life's task calls once, perhaps just when the worker is back.
+        """
+        with trio.move_on_after(SETTLING):
+            await self._seated.wait()
+            if self.pool_version.startswith(UNSIGNED):
+                await self.own.enclaves.network.look()
 
     @property
     def pool_version(self) -> str:
@@ -116,10 +135,12 @@ class Joining:
             await membership.run(member, node, self._seat)
         finally:
             self.holding = False
+            self._seated = trio.Event()
             self.ready.attendance = self.ready.obstacles = None
 
     def _seat(self, attendance: Attendance) -> None:
         self.ready.attendance = attendance
+        self._seated.set()
 
 
 async def check_chain(chain: Chain, terms: Terms) -> None:

@@ -204,6 +204,7 @@ class Root:
             alive=self.alive,
             readiness=ready,
             redact=self.redactor.value,
+            settle=joining.settle,
             reports=joining.reports,
             pool_version=lambda: joining.pool_version,
             is_container=self.enclaves.network.has,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -10,7 +11,7 @@ from attrs import define, field
 from iexec_worker.engine.network import ensure_network, join
 from iexec_worker.engine.own_container import MOUNTS, own_container
 from iexec_worker.engine.subnet import Subnet, subnet
-from iexec_worker.errors import EngineRefused
+from iexec_worker.errors import EngineRefused, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +58,12 @@ class StageNetwork:
                 "name another in IEXEC_WORKER_DOCKER_NETWORK_NAME"
             )
         return {ALIAS: gateway}
+
+    async def look(self) -> None:
+        """Learn, unless it is known, who is on it; an engine that is away tells nothing."""
+        if not self._subnet.networks:
+            with suppress(WorkerError):
+                self._subnet = await subnet(self.engine, self.name)
 
     def has(self, address: str) -> bool:
         """True iff *address* is one of a container on it, as far as was asked."""

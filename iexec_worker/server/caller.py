@@ -36,6 +36,7 @@ class Callers:
         Refuses the request, in this order, without a header (400), for a task that is not here
         (404), and without the signature of the task's enclaves (401).
         """
+        await self.view.settle()
         signature = request.headers.get("Authorization")
         if signature is None and not self._may_be_silent():
             refuse(HTTPStatus.BAD_REQUEST, "there is no Authorization header")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+import trio
 from attrs import frozen
 
 from iexec_worker.telemetry.durations import Durations
@@ -41,6 +42,7 @@ class View:
     why it is not there, in one line, or None. *redact* masks secrets in JSON values: errors
     of clients may quote URLs with keys in them, and anyone who reaches the port can read.
 
+    *settle* returns when it is known which tasks are here, or after a while when it is not.
     *reports* gives the port of the task with that id, None when there is no such task here.
     *pool_version* is what the pool says of itself, empty before it did. *is_container* is True
     for the address of a container on the Docker network of tasks.
@@ -52,6 +54,7 @@ class View:
     alive: Callable[[], bool]
     readiness: Callable[[], Mapping[str, str | None]]
     redact: Callable[[Any], Any]
+    settle: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
     reports: Callable[[str], ReportsPort | None] = lambda _: None
     pool_version: Callable[[], str] = lambda: ""
     is_container: Callable[[str], bool] = lambda _: False

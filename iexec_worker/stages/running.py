@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -43,7 +44,8 @@ class Run:
 
     *fresh* is awaited before a new one is started. What is in the folder *given* is not counted as
     written by it. *again* says of one that an earlier life left, and that has ended, whether it
-    has to run once more. *keeps_output*: what it printed becomes part of what it left.
+    has to run once more. *keeps_output*: what it printed becomes part of what it left. *outlives*:
+    it may go on while there is no worker.
     """
 
     spec: ContainerSpec
@@ -51,6 +53,7 @@ class Run:
     fresh: Callable[[], Awaitable[None]]
     again: Callable[[ContainerExit], bool] = was_killed
     keeps_output: bool = False
+    outlives: bool = True
 
 
 @frozen
@@ -82,7 +85,7 @@ class Running:
         files are ours before the block begins. Raises `EngineRefused`.
         """
         spec, folder = run.spec, task.folder
-        async with self._files(task, spec), self._container(task, run) as container:
+        async with self._files(task, run), self._container(task, run) as container:
             quota = self.sandbox.quota(self.containers, container, folder.root, run.given)
             ended = await quota.wait(task.description.time_reference)
             logs = await self._printed(task, run, container)
@@ -120,7 +123,7 @@ class Running:
     async def _container(self, task: Task, run: Run) -> AsyncIterator[str]:
         """Hold the container: what an earlier life left if it is good, else a new one."""
         spec = run.spec
-        async with self.containers.held(spec.name, keep=self.leaves_running):
+        async with self.containers.held(spec.name, keep=partial(self._goes_on, run)):
             found = await self.left(task, run)
             if found is not None:
                 log.info("begun already", task=task.id, container=spec.name)
@@ -138,7 +141,7 @@ class Running:
             return await self.containers.logs(container, stdout=stdout, stderr=stderr)
 
     @asynccontextmanager
-    async def _files(self, task: Task, spec: ContainerSpec) -> AsyncIterator[None]:
+    async def _files(self, task: Task, run: Run) -> AsyncIterator[None]:
         """
         Make its files ours in the end, also those of one that was cut short.
 
@@ -148,8 +151,11 @@ class Running:
             yield
         finally:
             # What is left running writes there; the next life does this.
-            if not self.leaves_running():
-                await self._take_over(task, spec)
+            if not self._goes_on(run):
+                await self._take_over(task, run.spec)
+
+    def _goes_on(self, run: Run) -> bool:
+        return run.outlives and self.leaves_running()
 
     async def _take_over(self, task: Task, spec: ContainerSpec) -> None:
         with trio.move_on_after(CLEANUP_LIMIT, shield=True) as scope:

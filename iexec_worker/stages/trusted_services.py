@@ -87,6 +87,8 @@ class TrustedServices:
                 task.folder.root,
                 partial(self._fresh, task, part),
                 partial(self._again, task, part),
+                # Nobody would hear the result that it has stored, and it can be stored once only.
+                outlives=part is not Part.POST,
             )
             async with self.running.to_end(task, run) as ran:
                 self.developer_log(task, ran.ended, ran.logs, part)

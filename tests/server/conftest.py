@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import httpx
 import pytest
+import trio
 
 from iexec_worker.chain import commitments
 from iexec_worker.chain.wallet import Wallet
+from iexec_worker.engine.subnet import Subnet
 from iexec_worker.model import Authorization
 from iexec_worker.secret import Secret
 from iexec_worker.server.app import make_app
@@ -20,9 +22,7 @@ from iexec_worker.telemetry.redaction import Redactor
 from iexec_worker.telemetry.tree import Node, State
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
-    import trio
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from iexec_worker.model import ComputedFile
     from iexec_worker.server.view import ReportsPort
@@ -78,6 +78,9 @@ class Worker:
     tasks: dict[str, ReportsPort] = attrs.field(factory=dict)
     pool_version: str = "9.2.0"
     containers: tuple[str, ...] = ()
+    subnet: Subnet = attrs.field(factory=Subnet)
+    #: What it waits for before it knows its tasks.
+    settle: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
 
     def view(self) -> View:
         return View(
@@ -87,9 +90,10 @@ class Worker:
             alive=lambda: self.sound,
             readiness=lambda: self.problems,
             redact=self.redactor.value,
+            settle=self.settle,
             reports=self.tasks.get,
             pool_version=lambda: self.pool_version,
-            is_container=lambda address: address in self.containers,
+            is_container=lambda address: address in self.containers or self.subnet.has(address),
         )
 
 

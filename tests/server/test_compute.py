@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,6 +13,8 @@ import trio
 from structlog.testing import capture_logs
 
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, ComputedFile
+from iexec_worker.server.app import make_app
+from iexec_worker.server.serve import run
 from iexec_worker.tee.model import Part
 from iexec_worker.wire import Cause
 from tests.server.conftest import OTHER, STRANGER, TASK, Reports, signed, trusted
@@ -402,3 +405,26 @@ async def test_why_an_enclave_was_refused_is_said_once_and_not_of_strangers_task
         },
     ]
     assert nothing_was_written(reports)
+
+
+async def test_who_calls_while_the_worker_is_coming_back_is_heard(
+    worker: Worker, nursery: trio.Nursery
+) -> None:
+    heard = trusted(TASK)
+
+    async def come_back() -> None:
+        await trio.lowlevel.checkpoint()
+        worker.tasks[TASK] = heard
+
+    worker.settle = come_back
+    started: Any = await nursery.start(
+        partial(run, make_app(worker.view()), bind="127.0.0.1", port=0)
+    )
+    async with httpx.AsyncClient(base_url=started, trust_env=False, verify=False) as client:
+        answer = await client.post(
+            f"/compute/pre/{TASK}/exit",
+            json={"cause": "PRE_COMPUTE_DATASET_KEY_MISSING"},
+            headers=signed(),
+        )
+    assert answer.status_code == 200
+    assert heard.told == [(Part.PRE, (Cause.PRE_COMPUTE_DATASET_KEY_MISSING,))]

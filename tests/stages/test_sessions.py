@@ -263,12 +263,12 @@ async def test_a_service_that_is_away_is_asked_for_a_while_and_is_then_a_cause(
     expected: Cause,
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    services.errors[question] = 3 * [Unavailable("restarting")]
+    services.errors[question] = [*3 * [Unavailable("restarting")]]
     await start(task)
     assert services.asked.count(question) == 4
 
     task.record.tee = None
-    services.errors[question] = 1000 * [Unavailable("away")]
+    services.errors[question] = [*1000 * [Unavailable("away")]]
     began = trio.current_time()
     assert await cause(start, task) is expected
     assert trio.current_time() - began <= PATIENCE

@@ -78,6 +78,8 @@ class FakeEngine:
     specs: dict[Part, ContainerSpec] = field(factory=dict)
     history: list[str] = field(factory=list)
     held_now: set[Part] = field(factory=set)
+    #: Containers that were to go on when the worker stopped.
+    kept: set[Part] = field(factory=set)
 
     def leave(self, part: Part, state: str, code: int = 0) -> None:
         """Leave the container that an earlier life had begun."""
@@ -96,6 +98,8 @@ class FakeEngine:
             yield
         finally:
             self.held_now.discard(part)
+            if keep():
+                self.kept.add(part)
 
     async def remove(self, name: str) -> None:
         await trio.lowlevel.checkpoint()
@@ -203,6 +207,7 @@ class World:
     framework: FakeFramework = field(factory=FakeFramework)
     durations: Durations = field(factory=lambda: Durations(10))
     app_ends: list[str] = field(factory=list)
+    stops: bool = False
 
     def describe(self, **changes: Any) -> None:  # noqa: ANN401 - any field
         self.task.describe_as(samples.description(tag=SCONE, **changes))
@@ -237,7 +242,7 @@ class World:
         containers: Any = self.engine
         frameworks = {TeeFramework.SCONE: framework}
         specs = TrustedSpecs(frameworks, network, "w", WALLET, gpus=True)
-        running = Running(containers, box, lambda: False)
+        running = Running(containers, box, lambda: self.stops)
         return TrustedServices(specs, images, running, DeveloperLog(enabled=True))
 
     @property
@@ -556,6 +561,19 @@ async def test_the_app_s_container_is_there_until_post_compute_has_ended(world: 
     world.engine.does[Part.POST] = look
     await world.compute(world.task)
     assert held == [{Part.APP, Part.POST}]
+
+
+async def test_a_worker_that_stops_leaves_the_app_and_no_post_compute_that_nobody_would_hear(
+    world: World,
+) -> None:
+    world.stops = True
+    world.engine.does[Part.POST] = trio.sleep_forever
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.compute, world.task)
+        while Part.POST not in world.engine.held_now:  # noqa: ASYNC110 - containers set no event
+            await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert world.engine.kept == {Part.APP}
 
 
 async def test_the_developer_sees_every_run(
