@@ -34,6 +34,7 @@ from iexec_worker.stages.trusted_services import TrustedServices
 from iexec_worker.stages.trusted_specs import TrustedSpecs
 from iexec_worker.stages.upload import Upload
 from iexec_worker.tee.sms import Sms
+from iexec_worker.tee.sms_book import SmsBook
 from iexec_worker.wire import Action
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def build_stages(
             trusted.specs,
             Sessions(own.wallet, proxies, chain.blocks),
             partial(Sms, clients.strangers),
+            SmsBook(config.worker.base_dir / f"{config.worker.name}.sms.json"),
         ),
         Action.PLEASE_DOWNLOAD_APP: DownloadApp(
             conditions,

@@ -104,7 +104,7 @@ class Replicates:
             self._spawn(record, None)
         for task_id in lost:
             log.warning("its journal is lost, finding out what it held", task=task_id)
-            self._spawn(Record(self._unsigned(task_id), lost=True), None)
+            self._spawn(Record(self._unsigned(task_id), lost=True, offer_lost=True), None)
         self._resumed = True
 
     async def _resume_later(self) -> None:
@@ -161,7 +161,7 @@ class Replicates:
             return
         task_id = notification.chain_task_id
         log.warning("nothing is left of a task, finding out", task=task_id)
-        self._spawn(Record(notification.authorization, lost=True), None)
+        self._spawn(Record(notification.authorization, lost=True, offer_lost=True), None)
 
     def _remind(self, live: Replicate, notification: Notification) -> None:
         """

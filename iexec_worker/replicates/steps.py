@@ -71,7 +71,7 @@ class Steps:
         row = ROWS[action]
         result = task.record.update
         if result is None or result.status not in (row.done, row.failed):
-            if not await self._announce(task, row):
+            if not await self._announce(task, row) or await self._is_dropped(task, action):
                 return Action.PLEASE_ABORT
             began = trio.current_time()
             result = await self.outcome(task, action)
@@ -118,6 +118,18 @@ class Steps:
         doubt = await self.credibility.doubt(task, Action.PLEASE_ABORT, in_step=True)
         log.warning("the pool refuses a status", task=task.id, goes_on=doubt or "no")
         return bool(doubt)
+
+    async def _is_dropped(self, task: Task, action: Action) -> bool:
+        """
+        True for the error of a trusted task that the pool has given up while it asked for it.
+
+        It does so once all its workers have failed, and tells the one that is the last of them to
+        go on all the same; the stake would be locked until long after.
+        """
+        if action is not Action.PLEASE_CONTRIBUTE or task.description.tee_framework is None:
+            return False
+        doubt = await self.credibility.doubt(task, Action.PLEASE_ABORT, in_step=True)
+        return not doubt
 
     async def outcome(self, task: Task, action: Action) -> StatusUpdate:
         """

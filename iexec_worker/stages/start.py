@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from iexec_worker.stages.task import Task
     from iexec_worker.stages.trusted_specs import TrustedSpecs
     from iexec_worker.tee.sms import Sms
+    from iexec_worker.tee.sms_book import SmsBook
 
 
 @frozen
@@ -35,6 +36,7 @@ class Start:
     specs: TrustedSpecs
     sessions: Sessions
     sms_at: Callable[[str], Sms]
+    book: SmsBook
 
     async def __call__(self, task: Task) -> Details:
         await self.conditions.authorized(task)
@@ -52,12 +54,10 @@ class Start:
 
     async def _prepare(self, task: Task) -> None:
         """Set the record's *tee*; what an earlier life was given is as good as new."""
-        framework = self.specs.framework(task)
-        if not task.record.sms_url:
-            raise StageFailed(Cause.UNKNOWN_SMS, "the pool names no SMS")
+        framework, url = self.specs.framework(task), await self._sms_url(task)
         if task.record.tee is not None:
             return
-        sms = self.sms_at(task.record.sms_url)
+        sms = self.sms_at(url)
 
         def show(text: str) -> None:
             task.node.doing = text
@@ -70,3 +70,15 @@ class Start:
             show,
         )
         await task.save()
+        assert task.description.tee_framework is not None, "it has a framework"
+        await self.book.remember(task.description.tee_framework, url)
+
+    async def _sms_url(self, task: Task) -> str:
+        """Return where the task's SMS is. Raises `StageFailed` when nobody says so."""
+        url, framework = task.record.sms_url, task.description.tee_framework
+        if not url and task.record.offer_lost and framework is not None:
+            # What a pool repeats has no SMS in it, but it has one for each framework.
+            url = await self.book.find(framework)
+        if not url:
+            raise StageFailed(Cause.UNKNOWN_SMS, "the pool names no SMS")
+        return url

@@ -56,6 +56,7 @@ class Record:
     `post`-compute said of their failure.
 
     *lost*: an earlier document could not be read, and what it held has to be found out again.
+    *offer_lost*: neither that nor the pool's offer is known, only what the pool repeats of it.
     *recomputing*: our contribution stands and its result is gone, so it is made again.
     """
 
@@ -74,6 +75,7 @@ class Record:
     signed: dict[str, list[str]] = field(factory=dict, validator=_is_signed)
     tee: TeeState | None = field(default=None, repr=False)
     exit_causes: dict[str, list[Cause]] = field(factory=dict)
+    offer_lost: bool = False
 
 
 @frozen

@@ -12,6 +12,7 @@ from iexec_worker.chain import abi, commitments
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, ContributionStatus, TaskStatus
 from tests.chaos.clockwork import EPOCH
+from tests.samples import SCONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,14 @@ POOL: Final = "0x" + 40 * "9"
 OWNER: Final = Wallet.from_key("0x" + 64 * "2")
 DEAL: Final = "0x" + 64 * "d"
 TASK: Final = commitments.task_id(DEAL, 0)
+#: The enclave of a trusted task.
+ENCLAVE: Final = Wallet.from_key("0x" + 64 * "4")
 IMAGE: Final = "registry.test/app:1"
 PARAMS: Final = '{"iexec_result_storage_provider": "ipfs"}'
+#: With an input, so that there is something for a pre-compute.
+TRUSTED_PARAMS: Final = (
+    '{"iexec_result_storage_provider": "ipfs", "iexec_input_files": ["http://input.test/1"]}'
+)
 
 #: Seconds: the category's time reference.
 PERIOD: Final = 300
@@ -56,8 +63,9 @@ class Contribution:
 
 @define(eq=False)
 class Contracts:
-    """The state of deal and task."""
+    """The state of deal and task; *trusted*: of one that computes in an enclave."""
 
+    trusted: bool = False
     status: TaskStatus = TaskStatus.ACTIVE
     start: int = EPOCH
     consensus: str = ZERO_HASH
@@ -88,9 +96,13 @@ class Contracts:
 
     def call(self, sender: str, data: bytes, at: At) -> Effect:
         """Return what a transaction will do; raises `Revert`."""
-        function = abi.CONTRIBUTE if data.startswith(abi.CONTRIBUTE.selector) else abi.REVEAL
-        rule = self._contribute if function is abi.CONTRIBUTE else self._reveal
-        return rule(sender, at, decode(function.inputs, data[4:]))
+        rules = {
+            abi.CONTRIBUTE: self._contribute,
+            abi.REVEAL: self._reveal,
+            abi.CONTRIBUTE_AND_FINALIZE: self._finalize,
+        }
+        function = next(found for found in rules if data.startswith(found.selector))
+        return rules[function](sender, at, decode(function.inputs, data[4:]))
 
     def contribute(self, sender: str, result_hash: str, seal: str, at: At) -> None:
         """Take a contribution, and with it the consensus."""
@@ -99,14 +111,41 @@ class Contracts:
         self.consensus_block, self.reveal_deadline = at.block, at.time + 2 * PERIOD
 
     def _contribute(self, sender: str, at: At, arguments: tuple[Any, ...]) -> Effect:
-        task, result_hash, seal, challenge, _, signature = arguments
+        task, result_hash, seal, challenge, enclave, signature = arguments
         _require(_hex(task) == TASK and self.status is TaskStatus.ACTIVE)
         _require(at.time < self.contribution_deadline and self.deposit >= STAKE)
         _require(self.of(sender).status is ContributionStatus.UNSET)
         signed = commitments.authorization_hash(sender, TASK, challenge)
         _require(commitments.recover_prefixed(signed, _hex(signature)) == OWNER.address)
         hashes = _hex(result_hash), _hex(seal)
+        self._require_enclave(challenge, commitments.concat_and_hash(*hashes), enclave)
         return abi.TASK_CONTRIBUTE, lambda: self.contribute(sender, *hashes, at)
+
+    def _finalize(self, sender: str, at: At, arguments: tuple[Any, ...]) -> Effect:
+        task, digest, results, callback, challenge, enclave, signature = arguments
+        shown = _hex(digest)
+        _require(_hex(task) == TASK and self.status is TaskStatus.ACTIVE)
+        _require(at.time < self.contribution_deadline and not self.contributions and not callback)
+        signed = commitments.authorization_hash(sender, TASK, challenge)
+        _require(commitments.recover_prefixed(signed, _hex(signature)) == OWNER.address)
+        hashes = (
+            commitments.result_hash(TASK, shown),
+            commitments.result_seal(sender, TASK, shown),
+        )
+        self._require_enclave(challenge, commitments.concat_and_hash(*hashes), enclave)
+
+        def end() -> None:
+            self.contribute(sender, *hashes, at)
+            self.contributions[sender] = Contribution(ContributionStatus.PROVED, *hashes)
+            self.status, self.results, self.digest = TaskStatus.COMPLETED, results, shown
+
+        return abi.TASK_FINALIZE, end
+
+    def _require_enclave(self, challenge: str, signed: str, signature: bytes) -> None:
+        expected = ENCLAVE.address if self.trusted else ZERO_ADDRESS
+        _require(challenge == expected)
+        if self.trusted:
+            _require(commitments.recover_prefixed(signed, _hex(signature)) == ENCLAVE.address)
 
     def _reveal(self, sender: str, at: At, arguments: tuple[Any, ...]) -> Effect:
         task, digest = arguments
@@ -141,6 +180,8 @@ class Contracts:
                 return ((ours.status.value, *hashes, ZERO_ADDRESS, 2),)
             case "viewAccount":
                 return ((self.deposit, 0),)
+            case "viewDeal" if self.trusted:
+                return (_TRUSTED_DEAL,)
         return _FIXED[function.name]
 
     def _task(self) -> tuple[Any, ...]:
@@ -173,17 +214,23 @@ def _encoded(function: abi.Function, values: tuple[Any, ...]) -> str:
 _NOBODY: Final = (ZERO_ADDRESS, ZERO_ADDRESS, 0)
 _APP: Final = ("0x" + 40 * "a", ZERO_ADDRESS, 0)
 _ZERO: Final = _bytes(ZERO_HASH)
+
+
+def _deal(tag: str, params: str) -> tuple[Any, ...]:
+    return (
+        *(_APP, _NOBODY, (POOL, OWNER.address, 0)),
+        *(1, 0, _bytes(tag), ZERO_ADDRESS, ZERO_ADDRESS, ZERO_ADDRESS, params),
+        *(EPOCH, 0, 1, STAKE, 0, ZERO_ADDRESS),
+    )
+
+
+_TRUSTED_DEAL: Final = _deal(SCONE, TRUSTED_PARAMS)
 _FIXED: Final[dict[str, tuple[Any, ...]]] = {
-    "viewDeal": (
-        (
-            *(_APP, _NOBODY, (POOL, OWNER.address, 0)),
-            *(1, 0, _ZERO, ZERO_ADDRESS, ZERO_ADDRESS, ZERO_ADDRESS, PARAMS),
-            *(EPOCH, 0, 1, STAKE, 0, ZERO_ADDRESS),
-        ),
-    ),
+    "viewDeal": (_deal(ZERO_HASH, PARAMS),),
     "viewCategory": (("XS", "", PERIOD),),
     "viewApp": ((OWNER.address, "app", "DOCKER", IMAGE.encode(), _ZERO, b""),),
     "owner": (OWNER.address,),
+    "callbackgas": (100_000,),
 }
 _VIEWS: Final = {
     function.selector: function
@@ -194,6 +241,7 @@ _VIEWS: Final = {
         abi.VIEW_APP,
         abi.VIEW_CONTRIBUTION,
         abi.VIEW_ACCOUNT,
+        abi.CALLBACK_GAS,
         abi.OWNER,
     )
 }

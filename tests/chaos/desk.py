@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from iexec_worker.scheduler.subscriptions import Subscriptions
     from tests.chaos.eyes import Eyes
     from tests.chaos.proxy import Proxy
+    from tests.chaos.trust import SecretService
 
 URL: Final = "http://pool.test"
 NODE_URL: Final = "http://node.test"
@@ -69,13 +70,18 @@ class Desk:
     wallet: str
     eyes: Eyes
     proxy: Proxy
+    sms: SecretService
     scheduler: Scheduler = field(init=False)
     #: Set when the scheduler's process is exchanged.
     restarted: trio.Event = field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.scheduler = Scheduler(
-            settings=SETTINGS, chain=self.eyes, results=self.proxy, record=Record()
+            settings=SETTINGS,
+            chain=self.eyes,
+            results=self.proxy,
+            sms=self.sms,
+            record=Record(),
         )
 
     @property

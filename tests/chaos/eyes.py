@@ -9,7 +9,8 @@ from attrs import define
 
 from iexec_worker.devpool.onchain import Asset, Block, PoolContribution, PoolDeal, PoolTask
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, TaskStatus
-from tests.chaos.contracts import DEAL, OWNER, PARAMS, PERIOD, POOL, STAKE, TASK
+from tests.chaos.contracts import DEAL, OWNER, PARAMS, PERIOD, POOL, STAKE, TASK, TRUSTED_PARAMS
+from tests.samples import SCONE
 
 if TYPE_CHECKING:
     from tests.chaos.contracts import Contracts
@@ -61,11 +62,11 @@ class Eyes:
             workerpool=Asset(POOL, OWNER.address, 0),
             trust=1,
             category=0,
-            tag=ZERO_HASH,
+            tag=SCONE if known.trusted else ZERO_HASH,
             requester=ZERO_ADDRESS,
             beneficiary=ZERO_ADDRESS,
             callback=ZERO_ADDRESS,
-            params=PARAMS,
+            params=TRUSTED_PARAMS if known.trusted else PARAMS,
             start_time=known.start,
             bot_first=0,
             bot_size=1,

@@ -27,10 +27,11 @@ from iexec_worker.telemetry.durations import Durations
 from iexec_worker.telemetry.prometheus import Metrics
 from iexec_worker.telemetry.tree import Node
 from tests.chaos.clockwork import now
-from tests.chaos.contracts import POOL
+from tests.chaos.contracts import POOL, TASK
 from tests.chaos.desk import URL, Wire
 from tests.chaos.machine import Line
-from tests.chaos.mortal import LIFE, Killed, Mortal, watching
+from tests.chaos.mortal import LIFE, Killed, Mortal, breathe, watching
+from tests.chaos.trust import TRUST, Call, Door
 from tests.chaos.world import KEY
 
 if TYPE_CHECKING:
@@ -111,12 +112,38 @@ class Life(Mortal):
         member = Joining(own, ready, Policy(), node)
         with self.scope, self._rewired():
             try:
-                await supervise(member.run, node, member.own_policy)
+                if self.world.trusted:
+                    await self._run_with_enclaves(member, node)
+                else:
+                    await supervise(member.run, node, member.own_policy)
             except BaseExceptionGroup as group:
                 if not self.dead or group.split((Killed, trio.Cancelled))[1] is not None:
                     raise
             except Killed:
                 pass
+
+    async def _run_with_enclaves(self, member: Joining, node: Node) -> None:
+        """Run with what stands for the server: enclaves are heard as long as the worker is."""
+        calls, callers = trio.open_memory_channel[Call](8)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._hear, member, callers)
+            self.world.enclaves.door = Door(self, calls)
+            try:
+                await supervise(member.run, node, member.own_policy)
+            finally:
+                if not self.dead:
+                    self.world.enclaves.door = None
+            nursery.cancel_scope.cancel()
+
+    async def _hear(self, member: Joining, callers: trio.MemoryReceiveChannel[Call]) -> None:
+        async for call in callers:
+            breathe()
+            await member.settle()
+            reports = member.reports(TASK)
+            taken = reports is not None and await reports.computed(call.file)
+            breathe()
+            call.taken = taken
+            call.done.set()
 
     def drain(self) -> None:
         """End when nothing is left to do."""
@@ -152,6 +179,7 @@ class Life(Mortal):
                 "IEXEC_CORE_URL": URL,
                 "POOL_ADDRESS": POOL,
                 "IEXEC_WORKER_WALLET_PASSWORD": "-",
+                "IEXEC_WORKER_SGX_DRIVER_MODE": "NATIVE" if self.world.trusted else "NONE",
             },
             cpu_count=1,
         ).config
@@ -169,5 +197,5 @@ class Life(Mortal):
             engine=EngineWatch(engine, Node("engine"), NO_WALLS, gpus=False, trouble=""),
             disk=Disk(settings.worker.tasks_dir, 0, Node("disk")),
             sandbox=NO_WALLS,
-            enclaves=enclaves(settings, engine, KEY.address),
+            enclaves=TRUST if self.world.trusted else enclaves(settings, engine, KEY.address),
         )

@@ -24,6 +24,12 @@ T = TypeVar("T")
 
 NEVER: Final = "0001-01-01T00:00:00Z"
 
+#: The exit code of a container that was killed.
+_KILLED: Final = 137
+
+#: Between two looks at a container whose end nobody knows.
+_LOOK: Final = 0.5
+
 
 class Blocking(Exception):
     """Raised in the place of a call that would not return before *until* (Trio's time)."""
@@ -43,6 +49,9 @@ class Container:
     started: str = NEVER
     finished: str = NEVER
     end: float = 0.0
+    exit_code: int = 0
+    #: It ends when it has done what it does, whenever that is.
+    open_ended: bool = False
 
     def inspected(self) -> dict[str, Any]:
         return {
@@ -53,7 +62,7 @@ class Container:
                 "Status": self.status,
                 "StartedAt": self.started,
                 "FinishedAt": self.finished,
-                "ExitCode": 0,
+                "ExitCode": self.exit_code,
                 "OOMKilled": False,
             },
         }
@@ -78,6 +87,8 @@ class Machine:
     held: dict[str, Container] = field(factory=dict)
     #: Containers that were started, ever.
     runs: int = 0
+    #: Is a container that was started, if it is not only one that writes a result at its end.
+    animate: Callable[[Container], bool] = lambda _: False
     base_url: str = "http+docker://machine"
     api_version: str = "1.44"
     _made: int = 0
@@ -86,13 +97,18 @@ class Machine:
     def settle(self) -> None:
         """Let those end whose time has come."""
         for container in self.held.values():
-            if container.status == "running" and container.end <= trio.current_time():
+            ends = not container.open_ended and container.end <= trio.current_time()
+            if container.status == "running" and ends:
                 container.stop(container.end)
                 self._write(container)
 
     def _write(self, container: Container) -> None:
         mounts = container.request["host_config"]["mounts"]
-        out = next(self.place(m["Source"]) for m in mounts if m["Target"] == "/iexec_out")
+        places = {m["Target"]: self.place(m["Source"]) for m in mounts}
+        if "/iexec_out" not in places:
+            (places["/iexec_in"] / "input").write_text("21")
+            return
+        out = places["/iexec_out"]
         if out.exists():
             (out / "result.txt").write_text("42")
             computed = {"deterministic-output-path": "/iexec_out/result.txt"}
@@ -146,6 +162,7 @@ class Machine:
         self.runs += 1
         found.status, found.started = "running", _text(trio.current_time())
         found.end = trio.current_time() + self.seconds
+        found.open_ended = self.animate(found)
 
     def inspect_container(self, container: str) -> dict[str, Any]:
         return self._find(container).inspected()
@@ -153,12 +170,13 @@ class Machine:
     def wait(self, container: str, **_: object) -> None:
         found = self._find(container)
         if found.status == "running":
-            raise Blocking(found.end)
+            raise Blocking(trio.current_time() + _LOOK if found.open_ended else found.end)
 
     def kill(self, container: str) -> None:
         found = self._find(container)
         if found.status != "running":
             _refuse(409, f"container {container} is not running")
+        found.exit_code = _KILLED
         found.stop(trio.current_time())
 
     def remove_container(self, container: str, **_: object) -> None:

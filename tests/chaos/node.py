@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from eth_account import Account
 from eth_hash.auto import keccak
 
-from iexec_worker.chain.abi import CONTRIBUTE, REVEAL
+from iexec_worker.chain.abi import CONTRIBUTE, CONTRIBUTE_AND_FINALIZE, REVEAL
 from tests.chain.conftest import RpcError
 from tests.chaos.clockwork import EPOCH
 from tests.chaos.contracts import HUB, At, Contracts, Effect, Revert
@@ -159,6 +159,10 @@ class Node:
         except Revert:
             raise _REVERTED from None
 
+    def _estimate(self, call: dict[str, str]) -> str:
+        self._eth_call(call, "latest")
+        return hex(400_000)
+
     def _transactions(self, wallet: str, which: str) -> str:
         count = self._count(wallet)
         if which == "pending":
@@ -214,7 +218,7 @@ def _decoded(raw: str) -> Tx:
     )
 
 
-_LABELS: Final = {f.selector: f.name for f in (CONTRIBUTE, REVEAL)}
+_LABELS: Final = {f.selector: f.name for f in (CONTRIBUTE, REVEAL, CONTRIBUTE_AND_FINALIZE)}
 
 _METHODS: Final[dict[str, Callable[..., Any]]] = {
     "eth_chainId": lambda _: hex(CHAIN_ID),
@@ -222,6 +226,7 @@ _METHODS: Final[dict[str, Callable[..., Any]]] = {
     "eth_getBalance": lambda *_: hex(10**18),
     "eth_getBlockByNumber": Node._block,
     "eth_call": Node._eth_call,
+    "eth_estimateGas": Node._estimate,
     "eth_getTransactionCount": Node._transactions,
     "eth_sendRawTransaction": Node._send,
     "eth_getTransactionReceipt": Node._receipt,

@@ -12,6 +12,7 @@ import trio
 from attrs import evolve, frozen
 
 from iexec_worker.chain import commitments
+from iexec_worker.chain.calls import FINALIZE
 from iexec_worker.devpool.broker.notifications import Extra, Message
 from iexec_worker.devpool.scheduler.state import Replicate, TaskState
 from iexec_worker.model import TaskStatus
@@ -60,7 +61,7 @@ class Script:
     One path. *prepare* sets the world up, *act* happens beside the worker.
 
     *over* says whether pool and worker are done with each other, *end* how that is to be, and
-    *within* how many virtual seconds.
+    *within* how many virtual seconds. *trusted*: the task computes in an enclave.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Script:
     over: Callable[[World], bool] = _completed
     end: Outcome = STANDARD
     within: float = 60.0
+    trusted: bool = False
 
 
 def _unpullable(world: World) -> None:
@@ -124,6 +126,30 @@ def _first_reveal(first: Fate) -> Callable[[World], None]:
         world.node.fate = lambda label, _: next(fates) if label == "reveal" else Fate.MINED
 
     return prepare
+
+
+def _first_end(first: Fate) -> Callable[[World], None]:
+    def prepare(world: World) -> None:
+        fates = itertools.chain((first,), itertools.repeat(Fate.MINED))
+        world.node.fate = lambda label, _: next(fates) if label == FINALIZE else Fate.MINED
+
+    return prepare
+
+
+async def _another_worker(world: World) -> None:
+    """Have another worker ping: the pool goes on hoping."""
+    while True:
+        world.desk.process.memory.seen(RIVAL)
+        await trio.sleep(10)
+
+
+#: All that the pool has have failed.
+_GIVEN_UP: Final = Outcome(
+    TaskState.FAILED, Status.ABORTED, TaskStatus.ACTIVE, results=b"", sent=()
+)
+
+#: A trusted task is ended by its worker.
+_FINALIZED: Final = Outcome(sent=((FINALIZE, True),))
 
 
 def _refusing(times: float) -> Callable[[World], None]:
@@ -242,4 +268,31 @@ PATHS: Final = (
     Script("pool restarts", act=_restarts, within=80),
     Script("strangers publish", act=_strangers),
     Script("notifications lost", prepare=_deaf, within=180),
+    Script("trusted", end=_FINALIZED, trusted=True, within=90),
+    Script(
+        "trusted error result", prepare=_unpullable, act=_another_worker, trusted=True, within=90
+    ),
+    Script(
+        "trusted error of the last",
+        prepare=_unpullable,
+        over=told(Status.ABORTED),
+        end=_GIVEN_UP,
+        trusted=True,
+    ),
+    Script(
+        "trusted end lost",
+        prepare=_first_end(Fate.LOST),
+        end=_FINALIZED,
+        trusted=True,
+        within=90,
+    ),
+    Script(
+        "trusted end retried",
+        prepare=_first_end(Fate.FAILED),
+        end=Outcome(sent=(("contributeAndFinalize", False), ("contributeAndFinalize", True))),
+        trusted=True,
+        within=90,
+    ),
+    Script("trusted, answers lost", prepare=_mute, end=_FINALIZED, trusted=True, within=90),
+    Script("trusted, notifications lost", prepare=_deaf, end=_FINALIZED, trusted=True, within=180),
 )

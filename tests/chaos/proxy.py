@@ -41,6 +41,10 @@ class Proxy:
         """Answer the scheduler (`devpool.scheduler.ports.Results`)."""
         return task_id in self._stored
 
+    def keep(self) -> None:
+        """Keep what an enclave of a trusted task hands over."""
+        self._stored[TASK] = b""
+
     def answer(self, request: httpx.Request, body: bytes) -> httpx.Response:
         """Serve one request of the worker."""
         match request.method, request.url.path.removeprefix("/v1/results"):

@@ -116,7 +116,7 @@ class Run:
 
     async def _play(self) -> Outcome:
         async with trio.open_nursery() as nursery:
-            world = World(self.root, nursery)
+            world = World(self.root, nursery, self.script.trusted)
             await nursery.start(world.desk.scheduler.run)
             self.script.prepare(world)
             nursery.start_soon(self.script.act, world)

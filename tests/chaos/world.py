@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from functools import cache
 from pathlib import Path
@@ -18,10 +19,12 @@ from tests.chaos.machine import Machine
 from tests.chaos.mortal import breathe, outside
 from tests.chaos.node import Node
 from tests.chaos.proxy import Proxy
+from tests.chaos.trust import POST, PRE, SMS_URL, Enclaves, SecretService
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.chaos.machine import Container
     from tests.chaos.mortal import Mortal
 
 KEY: Final = Wallet.from_key("0x" + 64 * "1")
@@ -38,6 +41,8 @@ class World:
 
     root: Path
     nursery: trio.Nursery
+    #: Its task computes in an enclave.
+    trusted: bool = False
     #: What a path has a service answer in its place.
     fault: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
     #: Whether a path loses the answer to a request that was heard.
@@ -46,13 +51,24 @@ class World:
     machine: Machine = field(init=False)
     proxy: Proxy = field(init=False)
     desk: Desk = field(init=False)
+    sms: SecretService = field(init=False)
+    enclaves: Enclaves = field(init=False)
     _disks: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.machine = Machine(self._place)
         self.proxy = Proxy(self.node.contracts, KEY.address)
-        self.desk = Desk(KEY.address, Eyes(self.node), self.proxy)
+        self.sms = SecretService()
+        self.desk = Desk(KEY.address, Eyes(self.node), self.proxy, self.sms)
+        self.enclaves = Enclaves(self.machine, self.proxy, self._place, KEY.address)
+        if self.trusted:
+            self.node.contracts.trusted = True
+            self.machine.animate = self._animate
+            self.machine.images |= {PRE, POST}
         self.base.mkdir(parents=True)
+        if self.trusted:
+            # It is not the worker's first one: what a pool repeats of a task has no SMS in it.
+            (self.base / "w.sms.json").write_text(json.dumps({"SCONE": SMS_URL}))
 
     @property
     def base(self) -> Path:
@@ -91,9 +107,19 @@ class World:
             case str(host) if host == PROXY_URL:
                 self.node.advance()
                 return self.proxy.answer(request, body)
+            case str(host) if host == SMS_URL:
+                return self.sms.answer(request, body)
             case str(host) if host == CONFIG_URL:
                 return httpx.Response(200, json=CHAIN)
         return await self.desk.answer(request, body)
+
+    def _animate(self, container: Container) -> bool:
+        """Let a post-compute do what it does; True for one."""
+        is_post = bool(container.request["image"] == POST)
+        if is_post:
+            with outside():
+                self.nursery.start_soon(self.enclaves.post_compute, container)
+        return is_post
 
     def _place(self, path: str) -> Path:
         """Say where a path that an earlier life named is now."""

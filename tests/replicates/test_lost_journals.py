@@ -81,7 +81,7 @@ async def test_a_journal_from_before_transactions_were_kept_is_read(tmp_path: Pa
     # All that the first journals had; what came later must not be missed.
     for later in (
         *("held", "finalDeadline", "lost", "recomputing", "signed"),
-        *("tee", "exitCauses"),
+        *("tee", "exitCauses", "offerLost"),
     ):
         del document["record"][later]
     path.write_text(json.dumps(document))

@@ -225,6 +225,29 @@ def make_task(world: World, **changes: object) -> Task:
     return task
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_an_error_is_contributed_only_while_the_pool_still_wants_the_task(
+    trusted: World, wanted: bool
+) -> None:
+    async def fail(task: Task) -> Details:
+        task.record.computed = ComputedFile("/iexec_out/error.txt", result_digest=DIGEST)
+        raise StageFailed(Cause.APP_IMAGE_DOWNLOAD_FAILED)
+
+    async def contribute(task: Task) -> Details:
+        trusted.chain.contributed()
+        return Details()
+
+    trusted.hooks |= {Action.PLEASE_DOWNLOAD_APP: fail, Action.PLEASE_CONTRIBUTE: contribute}
+    failed = Status.APP_DOWNLOAD_FAILED
+    trusted.pool.answers[failed] = [Answer(200, Action.PLEASE_CONTRIBUTE)]
+    if wanted:
+        trusted.pool.wanted = [Notification(TASK, Action.PLEASE_CONTRIBUTE, ())]
+    async with trusted.replicates() as replicates:
+        await trusted.begin(replicates)
+        await told(trusted, Status.CONTRIBUTED if wanted else Status.ABORTED)
+    assert (Action.PLEASE_CONTRIBUTE in trusted.done) is wanted
+
+
 @pytest.mark.parametrize("told", [[], [DONE], [ONGOING]])
 async def test_a_task_that_is_completed_with_our_result_is_complete_whatever_was_told(
     world: World, told: list[Status]

@@ -145,7 +145,7 @@ def start_of(conditions: Conditions, policy: Policy | None = None) -> Start:
     """The first step on a machine that runs no trusted tasks."""
     nothing: Any = None
     specs = TrustedSpecs({}, nothing, "w", WALLET, gpus=False)
-    return Start(conditions, policy or Policy(), specs, nothing, nothing)
+    return Start(conditions, policy or Policy(), specs, nothing, nothing, nothing)
 
 
 def now() -> float:

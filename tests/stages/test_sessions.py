@@ -22,6 +22,7 @@ from iexec_worker.stages.trusted_specs import TrustedSpecs
 from iexec_worker.tee.model import Service, Services, TeeSession, TeeState
 from iexec_worker.tee.patience import PATIENCE
 from iexec_worker.tee.sms import SessionRefused
+from iexec_worker.tee.sms_book import SmsBook
 from iexec_worker.wire import Cause
 from tests import samples
 from tests.samples import SCONE, WALLET
@@ -112,6 +113,7 @@ def start(
     chain: FakeChain,
     task: Task,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> Start:
     async def authorized(_conditions: Conditions, _task: Task) -> None:
         await trio.lowlevel.checkpoint()
@@ -126,7 +128,7 @@ def start(
     task.record.sms_url = SMS
     task.describe_as(samples.description(tag=SCONE))
     sessions = Sessions(KEY, Proxies(at, "http://pool"), edges[2])
-    return Start(conditions, Policy(), specs, sessions, at)
+    return Start(conditions, Policy(), specs, sessions, at, SmsBook(tmp_path / "sms.json"))
 
 
 async def cause(start: Start, task: Task) -> Cause:
@@ -189,6 +191,25 @@ async def test_without_an_sms_nothing_is_prepared(
     task.record.sms_url = url
     assert await cause(start, task) is Cause.UNKNOWN_SMS
     assert services.asked == []
+
+
+async def test_a_task_whose_offer_is_lost_has_the_sms_of_the_last_one(
+    start: Start, urls: list[str], task: Task
+) -> None:
+    task.record.sms_url, task.record.offer_lost = None, True
+    assert await cause(start, task) is Cause.UNKNOWN_SMS
+    task.record.sms_url = SMS
+    await start(task)
+
+    task.record.sms_url, task.record.tee = None, None
+    await start(task)
+    assert urls.count(SMS) == 2
+
+
+async def test_an_offer_without_an_sms_is_no_lost_one(start: Start, task: Task) -> None:
+    await start(task)
+    task.record.sms_url = task.record.tee = None
+    assert await cause(start, task) is Cause.UNKNOWN_SMS
 
 
 async def test_a_framework_that_is_not_here_comes_before_a_missing_sms(
