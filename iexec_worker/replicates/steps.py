@@ -128,7 +128,11 @@ class Steps:
         """
         if action is not Action.PLEASE_CONTRIBUTE or task.description.tee_framework is None:
             return False
-        doubt = await self.credibility.doubt(task, Action.PLEASE_ABORT, in_step=True)
+        try:
+            doubt = await self.credibility.doubt(task, Action.PLEASE_ABORT, in_step=True)
+        except (Transient, Rejected, Unauthorized) as error:
+            log.info("not known whether a task was given up", task=task.id, reason=str(error))
+            return False
         return not doubt
 
     async def outcome(self, task: Task, action: Action) -> StatusUpdate:
