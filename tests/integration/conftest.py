@@ -17,6 +17,7 @@ from iexec_worker.devpool import images
 from iexec_worker.devpool.pool import Pool, open_pool
 from iexec_worker.devpool.registry import Registry, registry
 from tests.integration.hired import Agency
+from tests.integration.house import House, Site, open_house
 from tests.integration.outcomes import Outcomes, open_outcomes
 from tests.integration.shelf import Shelf, stock
 from tests.integration.shop import Ended, Order, Shop, quick
@@ -100,21 +101,54 @@ def outcomes(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Outcomes]:
     """What became of the tasks of all tests that run: they are computed side by side."""
-    orders = dict.fromkeys(order for item in request.session.items for order in _bought_by(item))
     folder = tmp_path_factory.mktemp("outcomes")
+    orders = _all_bought(request.session, trusted=False)
     with stage.hold(open_outcomes(orders, engine_url, shelf, folder)) as running:
         yield running
 
 
+@pytest.fixture(scope="session")
+def house(
+    stage: Backstage,
+    engine_url: str,
+    open_registry: Registry,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[House]:
+    """A machine for TEE tasks, with the images that they take."""
+    with stage.hold(open_house(engine_url, open_registry, tmp_path_factory.mktemp("h"))) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def trusted_outcomes(
+    *,
+    request: pytest.FixtureRequest,
+    stage: Backstage,
+    engine_url: str,
+    shelf: Shelf,
+    house: House,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Outcomes]:
+    """What became of the TEE tasks, in a pool and with a worker of their own."""
+    folder = tmp_path_factory.mktemp("trusted")
+    orders = _all_bought(request.session, trusted=True)
+    with stage.hold(open_outcomes(orders, engine_url, shelf, folder, house)) as running:
+        yield running
+
+
 @pytest.fixture
-def ended(request: pytest.FixtureRequest, stage: Backstage, outcomes: Outcomes) -> Iterator[Ended]:
+def ended(request: pytest.FixtureRequest, stage: Backstage) -> Iterator[Ended]:
     """
     How the (first) task that the test is marked with ended; `buys` says what it buys.
 
     Nothing of the task may be left then, and the worker must be well.
     """
+    order = _bought_by(request.node)[0]
+    outcomes: Outcomes = request.getfixturevalue(
+        "trusted_outcomes" if order.trusted else "outcomes"
+    )
     request.node.stash[_AGENCY] = outcomes.agency
-    found = stage.run(outcomes.of, _bought_by(request.node)[0])
+    found = stage.run(outcomes.of, order)
     request.node.stash[_TASK] = found.bought.task_id
     yield found
     worker = outcomes.worker
@@ -125,9 +159,13 @@ def ended(request: pytest.FixtureRequest, stage: Backstage, outcomes: Outcomes) 
 
 @pytest.fixture
 def all_ended(request: pytest.FixtureRequest, stage: Backstage, outcomes: Outcomes) -> list[Ended]:
-    """The ends of all tasks that any test of this session is marked with."""
-    bought = [order for item in request.session.items for order in _bought_by(item)]
-    return [stage.run(outcomes.of, order) for order in dict.fromkeys(bought)]
+    """The ends of all standard tasks that any test of this session is marked with."""
+    return [stage.run(outcomes.of, order) for order in _all_bought(request.session, trusted=False)]
+
+
+def _all_bought(session: pytest.Session, *, trusted: bool) -> list[Order]:
+    bought = (order for item in session.items for order in _bought_by(item))
+    return list(dict.fromkeys(order for order in bought if bool(order.trusted) is trusted))
 
 
 def _bought_by(item: pytest.Item) -> tuple[Order, ...]:
@@ -152,6 +190,13 @@ async def pool(options: PoolOptions) -> AsyncIterator[Pool]:
 async def shop(pool: Pool, engine_url: str, app_image: str) -> Shop:
     """Buys tasks of `pool`."""
     return Shop(pool, engine_url, {"demo": app_image})
+
+
+@pytest.fixture
+async def site(pool: Pool, engine_url: str, house: House, agency: Agency) -> Site:
+    """A pool with SMS, for which `options` have to be the house's, and workers for TEE tasks."""
+    house.furnish(pool)
+    return Site(pool, Shop(pool, engine_url, house.images), agency, house)
 
 
 @pytest.fixture

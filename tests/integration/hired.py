@@ -46,6 +46,16 @@ def read_events(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
 
+def containers_named(engine_url: str, begin: str) -> list[str]:
+    """Names of the containers on the engine, running or not, that begin so."""
+    client = docker.DockerClient(base_url=engine_url, timeout=20)
+    try:
+        found = client.api.containers(all=True, filters={"name": f"^/{begin}"})
+    finally:
+        client.close()
+    return [name.lstrip("/") for one in found for name in one["Names"]]
+
+
 @frozen
 class Place:
     """Where a worker is at home: started here again, it is the same worker."""
@@ -66,13 +76,7 @@ class Place:
 
     def containers(self, engine_url: str, task_id: str = "") -> list[str]:
         """Names of the containers on the engine, running or not, of one task or of all."""
-        client = docker.DockerClient(base_url=engine_url, timeout=20)
-        try:
-            name = f"^/{self.name}-{task_id}"
-            found = client.api.containers(all=True, filters={"name": name})
-        finally:
-            client.close()
-        return [name.lstrip("/") for one in found for name in one["Names"]]
+        return containers_named(engine_url, f"{self.name}-{task_id}")
 
 
 @define(eq=False)

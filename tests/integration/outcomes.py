@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iexec_worker.devpool.pool import Pool
+    from tests.integration.house import House
     from tests.integration.shelf import Shelf
 
 #: More than this machine may have processors: most of the apps here only wait.
@@ -27,8 +28,10 @@ SLOTS: Final = 4
 #: Runs in the window of the worker's figures.
 WINDOW: Final = 5
 
-#: The slowest task waits for its pull or its time limit, and for a slot before.
+#: The slowest task waits for its pull or its time limit, and for a slot before; TEE tasks have
+#: three containers each.
 _LIMIT: Final = 100.0
+_LIMIT_TRUSTED: Final = 300.0
 
 #: Of a worker that has no time: the slow image would take 25 s, the stalled one for ever.
 _HURRY: Final = {
@@ -78,19 +81,29 @@ class Outcomes:
 
     async def _over(self, order: Order) -> Ended:
         bought = await self.shop.buy(order)
-        with trio.fail_after(_LIMIT):
+        with trio.fail_after(_LIMIT_TRUSTED if order.trusted else _LIMIT):
             return await self.shop.over(bought, self.worker.wallet)
 
 
 @asynccontextmanager
 async def open_outcomes(
-    orders: Iterable[Order], engine_url: str, shelf: Shelf, folder: Path
+    orders: Iterable[Order],
+    engine_url: str,
+    shelf: Shelf,
+    folder: Path,
+    house: House | None = None,
 ) -> AsyncIterator[Outcomes]:
-    """Open a pool with one worker and have it compute *orders*."""
-    async with open_pool(quick(folder / "pool")) as pool, trio.open_nursery() as nursery:
+    """Open a pool with one worker and have it compute *orders*, for TEE tasks in a *house*."""
+    options = quick(folder / "pool")
+    if house is not None:
+        options = house.options(options)
+    async with open_pool(options) as pool, trio.open_nursery() as nursery:
+        if house is not None:
+            house.furnish(pool)
         agency = Agency(pool, folder / "workers", engine_url, os.environ, nursery)
-        worker = await agency.start({**_HURRY, **shelf.log_ins}, slots=SLOTS)
-        shop = Shop(pool, engine_url, shelf.images)
+        variables = {**_HURRY, **shelf.log_ins, **(house.variables if house else {})}
+        worker = await agency.start(variables, slots=SLOTS)
+        shop = Shop(pool, engine_url, {**shelf.images, **(house.images if house else {})})
         outcomes = Outcomes(pool, shop, agency, worker, shelf)
         nursery.start_soon(outcomes.run, orders)
         try:

@@ -16,6 +16,8 @@ from iexec_worker.devpool.options import PoolOptions
 from iexec_worker.devpool.orders import Purchase
 from iexec_worker.devpool.receiver import deploy_receiver, received
 from iexec_worker.devpool.scheduler.settings import Periods, SchedulerSettings
+from iexec_worker.devpool.tags import tag_of
+from iexec_worker.devpool.tee.enclave_config import configuration
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, TaskStatus
 from tests.integration import evidence
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from iexec_worker.devpool.http.record import Told
     from iexec_worker.devpool.onchain import PoolContribution, PoolTask
     from iexec_worker.devpool.pool import Pool
+    from iexec_worker.model import TeeFramework
     from iexec_worker.wire import Status
 
 CACHE: Final = Path(__file__).parents[2] / ".cache" / "iexec-worker"
@@ -60,6 +63,24 @@ class Dataset:
 
 
 @frozen
+class Trusted:
+    """
+    What a TEE task asks for besides: *bulk* are the datasets of its slice.
+
+    *enclave* is what the app's configuration has instead of something good, by its keywords.
+    """
+
+    framework: TeeFramework
+    bulk: tuple[bytes, ...] = ()
+    enclave: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def configuration(self) -> str:
+        """What the app has on-chain."""
+        return configuration(self.framework, **dict(self.enclave))
+
+
+@frozen
 class Order:
     """A task to buy. *image* is a name of the shop's shelf, *inputs* files (None: missing ones)."""
 
@@ -73,6 +94,7 @@ class Order:
     seconds: int = 60
     price: int = 1_000
     trust: int = 1
+    trusted: Trusted | None = None
 
 
 @frozen
@@ -140,17 +162,22 @@ class Shop:
 
     async def buy(self, order: Order) -> Bought:
         """Make the deal; returns when it is on-chain."""
-        market = self.pool.market
+        market, trusted = self.pool.market, order.trusted
         inputs = tuple([await self._file(content) for content in order.inputs])
-        wanted = json.loads(params(order.args, input_files=inputs, provider=order.provider))
+        bulk = await self._bulk(trusted.bulk) if trusted and trusted.bulk else ""
+        terms = params(order.args, input_files=inputs, provider=order.provider, bulk=bulk)
+        wanted = json.loads(terms)
         purchase = Purchase(
-            app=await market.deploy_app(self.shelf[order.image]),
+            app=await market.deploy_app(
+                self.shelf[order.image], enclave=trusted.configuration if trusted else ""
+            ),
             workerpool=self.pool.chain.pool_address,
             category=category_id(order.seconds),
             dataset=await self._dataset(order.dataset) if order.dataset else ZERO_ADDRESS,
             callback=await self._receiver() if order.callback else ZERO_ADDRESS,
             params=json.dumps({**wanted, **dict(order.more)}),
             trust=order.trust,
+            tag=tag_of(trusted.framework) if trusted else ZERO_HASH,
             workerpool_price=order.price,
         )
         (task_id,) = (await market.buy(purchase)).task_ids
@@ -203,4 +230,15 @@ class Shop:
         checksum = {"good": digest, "bad": evidence.sha256(b"another"), "zero": ZERO_HASH}
         url = await self._file(dataset.content)
         location = url.encode() if dataset.by == "url" else evidence.multiaddress(digest)
-        return await self.pool.market.deploy_dataset(location, checksum=checksum[dataset.checksum])
+        address = await self.pool.market.deploy_dataset(
+            location, checksum=checksum[dataset.checksum]
+        )
+        for sms in self.pool.sms.values():
+            # It is not encrypted, but an SMS has to have a key.
+            sms.vault.datasets[address.lower()] = "none"
+        return address
+
+    async def _bulk(self, contents: tuple[bytes, ...]) -> str:
+        """The CID of a bulk with one slice."""
+        datasets = [await self._dataset(Dataset(content)) for content in contents]
+        return await self.pool.add_bulk(datasets)
