@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from docker.errors import APIError, NotFound
 
 from iexec_worker.engine.progress import Layers, PullProgress
 from iexec_worker.engine.reference import DEFAULT_REGISTRY, Reference, parse_reference
-from iexec_worker.errors import PullFailed, Rejected, WorkerError
+from iexec_worker.errors import PullFailed, Rejected, Unavailable, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +31,9 @@ MINUTE: Final = 60.0
 
 _HUB_LOGIN: Final = "https://index.docker.io/v1/"
 """The name under which the default registry takes log-ins, since its first version."""
+
+#: What engines say of a registry that does not take a log-in.
+_WRONG: Final = re.compile(r"\b401\b|unauthorized|denied|incorrect", re.IGNORECASE)
 
 _ANONYMOUS: Final[dict[str, Any]] = {}
 """Said in so many words, or the SDK would look for credentials in its user's home."""
@@ -161,10 +165,17 @@ class Images:
             )
         except WorkerError as error:
             if self.login_required:
-                raise
+                raise _unlogged(reference, error) from error
             log.warning("log-in failed, pulling without", registry=found.address, reason=str(error))
             return _ANONYMOUS
         return login
+
+
+def _unlogged(reference: Reference, error: WorkerError) -> WorkerError:
+    """Tell a log-in that is wrong from a registry that is away: to engines both are failures."""
+    if isinstance(error, Unavailable) and not _WRONG.search(str(error)):
+        return error
+    return Rejected(f"image {reference}: the log-in to {reference.registry} failed: {error}")
 
 
 def _find(api: APIClient, image: str) -> Found | None:
