@@ -3,8 +3,9 @@
 #   make demo                 a pool, a worker and a task on this machine; ARGS="--tasks 5" for more
 #   make test                 formatter, linter, types, tests;  ARGS="tests/chain -x" for a part of them
 #   make unit                 the tests that need neither engine nor node; in seconds
-#   make chaos                a life cut at every step, in memory; real workers cut 200 times; then
-#                             ten minutes of faults in a pool with workers, as root; ARGS="--seed 7"
+#   make chaos                a life cut at every step, in memory; real workers cut 200 times; faults
+#                             that once broke something, a minute of each; then ten minutes of faults
+#                             in a pool with workers, as root; ARGS="--seed 7"
 #   make hostile              every attack of tests/hostile, as root; `make test` has the quick ones
 #   make fuzz                 readers of outside data, a minute each; ARGS=300 for five,
 #                             ARGS="multiaddress 300" for one reader
@@ -53,8 +54,9 @@ audit:
 
 chaos:
 	@scripts/setup demo
-	$(BIN)/pytest tests/chaos --chaos-share 1
+	$(BIN)/pytest -o faulthandler_timeout=0 tests/chaos --chaos-share 1
 	$(BIN)/pytest -o faulthandler_timeout=0 tests/integration/test_cuts.py --chaos-points 200
+	$(BIN)/pytest tests/integration/test_chaos.py --chaos-seeds 1000
 	@$(BIN)/iexec-worker chaos --seed 1 --duration PT10M $(ARGS)
 
 hostile:

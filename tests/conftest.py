@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--chaos-share", type=float, default=0.1, help="of all points of the sweep (default: 0.1)"
     )
     group.addoption("--chaos-points", type=int, default=6, help="cuts of real workers (default: 6)")
+    group.addoption("--chaos-seeds", type=int, default=1, help="kept seeds of chaos (default: 1)")
     parser.addoption("--fuzz-http", type=int, default=5, help="seconds of requests (default: 5)")
 
 

@@ -20,6 +20,11 @@ pytestmark = [
     pytest.mark.timeout(600),
 ]
 
+#: Seeds that are played: the first one in `make test`, all of them in `make chaos`. Whichever
+#: breaks an invariant with `--duration PT60S --faults 35` is put in front of the others. Those
+#: that did before there was this list are not known any more.
+SEEDS: Final = (20,)
+
 #: Long enough for the slowest to settle on a machine that has other things to do.
 _LIMIT: Final = 540
 
@@ -40,8 +45,13 @@ def chaos(folder: Path, *args: str) -> dict[str, Any]:
     return verdict
 
 
-def test_a_minute_of_chaos_breaks_no_invariant(tmp_path: Path) -> None:
-    verdict = chaos(tmp_path, "--seed", "20", "--duration", "PT60S", "--faults", "35")
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kept" in metafunc.fixturenames:
+        metafunc.parametrize("kept", SEEDS[: metafunc.config.getoption("--chaos-seeds")])
+
+
+def test_a_minute_of_chaos_breaks_no_invariant(kept: int, tmp_path: Path) -> None:
+    verdict = chaos(tmp_path, "--seed", str(kept), "--duration", "PT60S", "--faults", "35")
 
     assert verdict["breaches"] == []
     assert verdict["faults"] == 35
