@@ -87,5 +87,5 @@ def test_another_word_is_refused(bare: Path) -> None:
 
     assert (ended.returncode, ended.stderr) == (
         2,
-        "setup: unknown: everything (python, demo or test)\n",
+        "setup: unknown: everything (python, demo, test or hostile)\n",
     )

@@ -7,22 +7,14 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 import trio
 import trio.testing
 
-from iexec_worker.app.clients import open_clients
-from iexec_worker.app.enclaves import enclaves
-from iexec_worker.app.worker import Root
-from iexec_worker.chain.wallet import Wallet
-from iexec_worker.config import load
 from iexec_worker.replicates.journal import Journal
-from iexec_worker.secret import Secret
 from iexec_worker.stages.task import Record
-from iexec_worker.telemetry.redaction import Redactor
 from iexec_worker.wire import Status
-from tests.confined import sandbox
+from tests.app.alone import alone
 from tests.samples import TASK, authorization
 
 if TYPE_CHECKING:
@@ -35,23 +27,11 @@ if TYPE_CHECKING:
 async def test_a_worker_that_still_waits_for_its_pool_ends_at_sigterm(
     tmp_path: Path, log_events: list[MutableMapping[str, Any]]
 ) -> None:
-    wallet = await trio.to_thread.run_sync(Wallet.create, tmp_path / "w.json", Secret("x"))
-    environ = {
-        "POOL_ADDRESS": "0x" + 40 * "a",
-        # Nobody listens there, and nobody may: it is no port of TCP's own.
-        "IEXEC_CORE_URL": "http://127.0.0.1:1",
-        "IEXEC_WORKER_BASE_DIR": str(tmp_path),
-        "DOCKER_HOST": f"unix://{tmp_path}/none.sock",
-    }
-    config = load(environ, cpu_count=1).config
-    config = attrs.evolve(config, worker=attrs.evolve(config.worker, port=0))
     # Of an earlier life: nobody has heard of it in this one.
     left = Record(authorization(), told=[Status.STARTED], final_deadline=int(time.time()) + 3600)
-    await Journal(config.worker.tasks_dir).save(left)
     with trio.fail_after(20):
-        async with open_clients(config) as clients, trio.open_nursery() as nursery:
-            trusted = enclaves(config, clients.engine, wallet.address)
-            root = Root(config, wallet, clients, sandbox(clients.engine), trusted, Redactor())
+        async with alone(tmp_path) as root, trio.open_nursery() as nursery:
+            await Journal(root.config.worker.tasks_dir).save(left)
             await nursery.start(root.run)
             while not root.node.children["member"].last_error:
                 await trio.testing.wait_all_tasks_blocked(0.01)

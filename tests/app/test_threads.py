@@ -6,18 +6,11 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import attrs
 import pytest
 import trio
 import trio.testing
 
-from iexec_worker.app.clients import open_clients
-from iexec_worker.app.worker import Root
-from iexec_worker.chain.wallet import Wallet
-from iexec_worker.config import load
-from iexec_worker.secret import Secret
-from iexec_worker.telemetry.redaction import Redactor
-from tests.confined import sandbox
+from tests.app.alone import alone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +24,6 @@ HANGING: Final = 100
 async def test_a_scheduler_is_found_by_its_name_while_many_threads_wait_for_a_disk(
     tmp_path: Path,
 ) -> None:
-    wallet = await trio.to_thread.run_sync(Wallet.create, tmp_path / "w.json", Secret("x"))
     asked, let_go = trio.Event(), threading.Event()
 
     async def scheduler(stream: trio.SocketStream) -> None:
@@ -40,19 +32,8 @@ async def test_a_scheduler_is_found_by_its_name_while_many_threads_wait_for_a_di
 
     async with trio.open_nursery() as nursery:
         (listener,) = await nursery.start(partial(trio.serve_tcp, scheduler, 0, host="127.0.0.1"))
-        port = listener.socket.getsockname()[1]
-        config = load(
-            {
-                "POOL_ADDRESS": "0x" + 40 * "a",
-                "IEXEC_CORE_URL": f"http://localhost:{port}",
-                "IEXEC_WORKER_BASE_DIR": str(tmp_path),
-                "DOCKER_HOST": f"unix://{tmp_path}/none.sock",
-            },
-            cpu_count=1,
-        ).config
-        config = attrs.evolve(config, worker=attrs.evolve(config.worker, port=0))
-        async with open_clients(config) as clients:
-            root = Root(config, wallet, clients, sandbox(clients.engine), Redactor())
+        url = f"http://localhost:{listener.socket.getsockname()[1]}"
+        async with alone(tmp_path, IEXEC_CORE_URL=url) as root:
             await nursery.start(root.run)
             try:
                 for _ in range(HANGING):

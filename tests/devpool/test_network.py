@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 def names(engine_url: str) -> set[str]:
     client = docker.DockerClient(base_url=engine_url)
     try:
-        return {found.name for found in client.networks.list()}
+        return {str(found.name) for found in client.networks.list()}
     finally:
         client.close()
 
