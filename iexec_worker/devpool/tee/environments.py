@@ -22,6 +22,9 @@ Environment = dict[str, str]
 _IN: Final = "/iexec_in"
 _OUT: Final = "/iexec_out"
 
+#: Where the result goes; empty for a callback.
+_STORAGE: Final = ("RESULT_STORAGE_PROVIDER", "RESULT_STORAGE_PROXY", "RESULT_STORAGE_TOKEN")
+
 
 class NoSession(Exception):
     """Raised when no session can be made; the text is the SMS's name for the reason."""
@@ -148,18 +151,11 @@ class Environments:
 
     def _storage(self) -> Environment:
         params, callback = self.execution.params, self.execution.has_callback
-        found = {
+        proxy = params.proxy or self._pools_proxy()
+        where = ("", "", "") if callback else (params.provider, proxy, self._token())
+        return {
             "RESULT_STORAGE_CALLBACK": self._yes(callback),
-            "RESULT_STORAGE_PROVIDER": "",
-            "RESULT_STORAGE_PROXY": "",
-            "RESULT_STORAGE_TOKEN": "",
-        }
-        if callback:
-            return found
-        return found | {
-            "RESULT_STORAGE_PROVIDER": params.provider,
-            "RESULT_STORAGE_PROXY": params.proxy or self._pools_proxy(),
-            "RESULT_STORAGE_TOKEN": self._token(),
+            **dict(zip(_STORAGE, where, strict=True)),
         }
 
     def _pools_proxy(self) -> str:
