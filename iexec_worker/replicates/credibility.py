@@ -22,6 +22,11 @@ PUBLISHED: Final = frozenset(
     {Action.PLEASE_REVEAL, Action.PLEASE_UPLOAD, Action.PLEASE_COMPLETE, Action.PLEASE_ABORT}
 )
 
+#: What a pool that was told it asks nothing more after but an abort, also on the topic of a trusted
+#: task. It need not be asked: the question alone has it take everything it has just given us for
+#: begun before a crash.
+_GIVEN_UP: Final = frozenset({Status.START_FAILED, Status.COMPUTE_FAILED})
+
 
 @frozen
 class Credibility:
@@ -55,7 +60,7 @@ class Credibility:
             return "our contribution stands and may still be revealed"
         if is_ours(standing):
             return "the task is completed with our result"
-        if self.over(standing):
+        if self.over(standing) or not _GIVEN_UP.isdisjoint(task.record.told):
             return ""
         wish = await self.wish(task, in_step=in_step)
         wanted = wish is not None and wish.action is not Action.PLEASE_ABORT

@@ -168,6 +168,22 @@ async def test_an_abort_cancels_the_computation_and_tells_the_cause(world: World
     assert world.pool.told[-1].cause is Cause.CONSENSUS_REACHED
 
 
+async def test_an_abort_of_what_has_failed_is_no_question_to_the_pool(world: World) -> None:
+    async def stage(task: Task) -> Details:
+        raise StageFailed(Cause.APP_COMPUTE_FAILED, "exit 3")
+
+    world.hooks[Action.PLEASE_COMPUTE] = stage
+    world.pool.slow[Status.ABORTED] = trio.Event()
+    async with world.replicates() as replicates:
+        await world.begin(replicates)
+        await told(world, Status.ABORTED)
+        world.publish(Action.PLEASE_ABORT)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert world.pool.questions == 0
+        world.pool.slow[Status.ABORTED].set()
+        await gone(world)
+
+
 async def test_a_forged_abort_does_not_give_up_a_contribution(world: World) -> None:
     await contribute(world)
     async with world.replicates() as replicates:
