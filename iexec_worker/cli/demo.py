@@ -43,7 +43,6 @@ _folder = click.Path(path_type=Path, file_okay=False)
 @click.option(
     "--tee",
     type=click.Choice(["scone", "gramine", "tdx"]),
-    default="",
     help="Trusted tasks; null devices and test enclaves stand for the hardware.",
 )
 @click.option("--keep", is_flag=True, help="Leave everything up until Ctrl-C.")

@@ -20,8 +20,8 @@ CALLBACK_ARGS: Final = "sleep=2 callback=0x68656c6c6f"
 @frozen
 class DemoOptions:
     """
-    *image* "": the demo's own app. *engine* None: the default socket. *tee* "": standard tasks,
-    else a framework's name.
+    *image* "": the demo's own app. *engine* None: the default socket. *tee* None: standard
+    tasks, else a framework's name.
 
     *folder* gets logs and results, *cache* the downloads; *inherited* is the environment of this
     process, of which workers get what no program can do without.
@@ -37,7 +37,7 @@ class DemoOptions:
     dataset: Path | None = None
     input_files: tuple[str, ...] = ()
     callback: bool = False
-    tee: str = ""
+    tee: str | None = None
     engine: str | None = None
     inherited: Mapping[str, str] = field(factory=dict, repr=False)
 
