@@ -105,12 +105,6 @@ def _authorization(fields: Fields) -> Authorization:
     )
 
 
-def authorization_json(authorization: Authorization) -> dict[str, Any]:
-    """Return *authorization* as the pool's services read it (result proxy, SMS)."""
-    fields: dict[str, Any] = converter().unstructure(authorization)
-    return fields | {"signature": {"value": authorization.signature}}
-
-
 def action(name: object) -> Action | None:
     """Return the action of that name; None, with a warning, when it is not one we know."""
     known = member(Action, name)

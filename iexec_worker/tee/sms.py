@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 from urllib.parse import quote, urlencode
 
-import httpx
-import trio
 from attrs import frozen
 from eth_hash.auto import keccak as keccak_bytes
 
 from iexec_worker.chain.commitments import concat_and_hash, keccak
-from iexec_worker.errors import Rejected, Unauthorized, Unavailable
+from iexec_worker.errors import Rejected, Unavailable
+from iexec_worker.foreign import ForeignService, authorization_body
 from iexec_worker.tee import answers
-from iexec_worker.transport import raw_body, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from iexec_worker.foreign import Answer
     from iexec_worker.model import Authorization, TeeFramework
     from iexec_worker.tee.model import Services, TeeSession
     from iexec_worker.wire import Cause
 
 T = TypeVar("T")
-
-LONGEST_ANSWER: Final = 64 * 1024
-"""Bytes; properties are the longest answer, of a kilobyte."""
-
-ANSWERED_WITHIN: Final = 60.0
-"""Seconds for a question as a whole: a session is made by several calls to other services."""
 
 _DOMAIN: Final = keccak(b"IEXEC_SMS_DOMAIN")
 
@@ -47,19 +39,6 @@ class SessionRefused(Rejected):
         super().__init__(message)
 
 
-@frozen
-class Answer:
-    """A status and the text that came with it."""
-
-    status: int
-    text: str
-
-    @property
-    def good(self) -> bool:
-        """True iff the question was taken."""
-        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
-
-
 def secret_challenge(owner: str, name: str, value: str) -> str:
     """Return what *owner* signs, with the prefix, to store the web2 secret *name*."""
     parts = (keccak_bytes(text.encode()).hex() for text in (name, value))
@@ -67,25 +46,10 @@ def secret_challenge(owner: str, name: str, value: str) -> str:
 
 
 @frozen
-class Sms:
-    """
-    The SMS at *url*, which the pool chose for a task: *client* may have to be a guarded one.
+class Sms(ForeignService):
+    """The SMS that the pool chose for a task."""
 
-    Every method raises `Unavailable` (no connection, 5xx, not what it should be; try again),
-    `Unauthorized` (401) or `Rejected` (any other refusal).
-    """
-
-    client: httpx.AsyncClient
-    url: str
-    answered_within: float = ANSWERED_WITHIN
-
-    @property
-    def name(self) -> str:
-        """The SMS in texts for people: whatever the pool sent, it is short and harmless."""
-        try:
-            return shown(httpx.URL(self.url))
-        except httpx.InvalidURL:
-            return "(not a URL)"
+    kind: ClassVar = "SMS"
 
     async def framework(self) -> str:
         """Return the name of the one framework that it serves."""
@@ -141,20 +105,8 @@ class Sms:
         *signature* is the worker's, with prefix, of the authorization's hash. Raises
         `SessionRefused` when the SMS says why there is none, whatever its status.
         """
-        body = {
-            "chainTaskId": ours.chain_task_id,
-            "dealId": ours.deal_id,
-            "taskIndex": ours.task_index,
-            "workerWallet": ours.worker_wallet,
-            "enclaveChallenge": ours.enclave_challenge,
-            "signature": {"value": ours.signature},
-        }
-        answer = await self._ask(
-            "POST",
-            "/tee/sessions",
-            authorization=signature,
-            content=json.dumps(body).encode(),
-        )
+        body = authorization_body(ours)
+        answer = await self._ask("POST", "/tee/sessions", authorization=signature, content=body)
         if not answer.good and (error := answers.session_error(answer.text)):
             cause = answers.session_cause(error)
             raise SessionRefused(cause, f"SMS {self.name} makes no session: {error}")
@@ -170,55 +122,6 @@ class Sms:
             return False
         self._check("HEAD /secrets/web2", answer)
         return True
-
-    async def _ask(
-        self, method: str, path: str, *, authorization: str = "", content: bytes | None = None
-    ) -> Answer:
-        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
-        if content is not None:
-            # Also for what is no JSON: it is what the Java worker says of every body.
-            headers["Content-Type"] = "application/json"
-        if authorization:
-            headers["Authorization"] = authorization  # bare: this server knows no "Bearer"
-        url = self.url.rstrip("/") + path
-        try:
-            request = self.client.build_request(method, url, headers=headers, content=content)
-            with trio.fail_after(self.answered_within):
-                return await self._answer(request)
-        except trio.TooSlowError:
-            within = f"{self.answered_within:.0f} s"
-            raise Unavailable(f"SMS {self.name}: no answer in {within}") from None
-        except httpx.HTTPError as error:
-            fact = f"{type(error).__name__} {error}".rstrip()
-            raise Unavailable(f"SMS {self.name}: {fact}") from error
-        except httpx.InvalidURL:
-            # Not what the parser says of it: it may repeat a password.
-            raise Rejected("the address of the SMS is not a URL") from None
-
-    async def _answer(self, request: httpx.Request) -> Answer:
-        response = await self.client.send(request, stream=True)
-        try:
-            return Answer(response.status_code, await self._text(response))
-        finally:
-            await response.aclose()
-
-    async def _text(self, response: httpx.Response) -> str:
-        """Read the answer as it was sent; decompressed, a short one could fill the memory."""
-        body = bytearray()
-        async with raw_body(response) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) > LONGEST_ANSWER:
-                    raise Unavailable(f"SMS {self.name} answers without an end")
-        return body.decode("utf-8", "replace").strip()
-
-    def _check(self, request: str, answer: Answer) -> None:
-        if answer.status == HTTPStatus.UNAUTHORIZED:
-            raise Unauthorized(f"SMS {self.name} refused {request}: 401")
-        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise Unavailable(f"SMS {self.name} answered {request}: {answer.status}")
-        if not answer.good:
-            raise Rejected(f"SMS {self.name} refused {request}: {answer.status}")
 
     def _read(self, read: Callable[[str], T], answer: Answer) -> T:
         try:

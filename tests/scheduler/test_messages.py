@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from iexec_worker.foreign import authorization_body
 from iexec_worker.model import ZERO_HASH
 from iexec_worker.scheduler import messages
 from iexec_worker.wire import Action, Cause
@@ -131,7 +133,7 @@ def test_an_authorization_goes_on_as_it_came() -> None:
 
     offer = messages.offer({"workerpoolAuthorization": given, "smsUrl": None})
 
-    assert messages.authorization_json(offer.authorization) == given
+    assert json.loads(authorization_body(offer.authorization)) == given
 
 
 def test_a_notification_with_the_extra_field_of_the_real_pool() -> None:

@@ -9,9 +9,10 @@ from iexec_worker.chain.commitments import recover_prefixed
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.config import Proxies
 from iexec_worker.errors import Rejected, Unauthorized, Unavailable
+from iexec_worker.foreign import LONGEST_ANSWER
 from iexec_worker.model import ZERO_ADDRESS, Authorization, TeeFramework
 from iexec_worker.tee.model import Service
-from iexec_worker.tee.sms import LONGEST_ANSWER, SessionRefused, Sms, secret_challenge
+from iexec_worker.tee.sms import SessionRefused, Sms, secret_challenge
 from iexec_worker.transport import make_client
 from iexec_worker.wire import Cause
 from tests.tee.conftest import PROPERTIES, SESSION
