@@ -21,7 +21,7 @@ ROOT: Final = Path(iexec_worker.__file__).parent
 
 # Imports go down only. Parts of one layer may know each other, except where `SEPARATE` says no.
 LAYERS: Final = (
-    {"", "errors", "model", "wire", "secret"},
+    {"", "errors", "model", "wire", "jackson", "secret"},
     {"config", "transport", "foreign", "telemetry", "supervise"},
     {"engine", "chain", "scheduler", "inputs", "results"},
     {"tee"},

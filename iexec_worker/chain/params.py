@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
+from iexec_worker.jackson import Number, read_object, read_text
 from iexec_worker.model import DealParams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_JSON_SPACE: Final = " \t\r\n"
-
-
-class _Number(str):
-    """A JSON number as it was written: a text field takes it in that spelling."""
-
-    __slots__ = ()
+    from iexec_worker.jackson import Readers
 
 
 def parse_deal_params(text: str) -> DealParams:
@@ -28,42 +20,16 @@ def parse_deal_params(text: str) -> DealParams:
     are taken for text, as the scheduler's parser does, and what follows the object is ignored.
     """
     try:
-        fields, _ = _DECODER.raw_decode(text.lstrip(_JSON_SPACE))
-        if not isinstance(fields, dict):
-            raise TypeError("not an object")  # noqa: TRY301 - every failure has one consequence
-        return DealParams(**dict(_field(key, value) for key, value in fields.items()))
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return DealParams(**read_object(text, _READERS, "deal parameters"))
+    except ValueError:
         return DealParams(args=text)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-_DECODER: Final = json.JSONDecoder(parse_int=_Number, parse_float=_Number, parse_constant=_refuse)
-
-
-def _field(key: str, value: object) -> tuple[str, Any]:
-    name, read = _FIELDS[key]
-    return name, read(value)
-
-
-def _text(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return str(value).lower()
-        case str():
-            return str(value)
-    raise TypeError("not text")
 
 
 def _flag(value: object) -> bool:
     match value:
         case None | False | "" | "false" | "False" | "FALSE":
             return False
-        case _Number():
+        case Number():
             return str(int(value)) != "0"
         case True | "true" | "True" | "TRUE":
             return True
@@ -75,7 +41,7 @@ def _texts(value: object) -> tuple[str, ...]:
         case None:
             return ()
         case list():
-            return tuple(map(_text, value))
+            return tuple(map(read_text, value))
     raise TypeError("not a list")
 
 
@@ -84,16 +50,16 @@ def _table(value: object) -> dict[str, str]:
         case None:
             return {}
         case dict():
-            return {key: _text(item) for key, item in value.items()}
+            return {key: read_text(item) for key, item in value.items()}
     raise TypeError("not an object")
 
 
-_FIELDS: Final[dict[str, tuple[str, Callable[[object], Any]]]] = {
-    "iexec_args": ("args", _text),
+_READERS: Final[Readers] = {
+    "iexec_args": ("args", read_text),
     "iexec_input_files": ("input_files", _texts),
     "iexec_result_encryption": ("result_encryption", _flag),
-    "iexec_result_storage_provider": ("storage_provider", _text),
-    "iexec_result_storage_proxy": ("storage_proxy", _text),
+    "iexec_result_storage_provider": ("storage_provider", read_text),
+    "iexec_result_storage_proxy": ("storage_proxy", read_text),
     "iexec_secrets": ("secrets", _table),
-    "bulk_cid": ("bulk_cid", _text),
+    "bulk_cid": ("bulk_cid", read_text),
 }

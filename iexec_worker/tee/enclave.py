@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
 from iexec_worker.errors import StageFailed
+from iexec_worker.jackson import Number, read_object, read_text
 from iexec_worker.model import TeeFramework
 from iexec_worker.wire import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from iexec_worker.jackson import Readers
 
 _FINGERPRINT: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,4})?")
-
-_JSON_SPACE: Final = " \t\r\n"
 
 #: Heaps are Java's longs to everybody else.
 _TOO_BIG: Final = 2**63
@@ -53,11 +51,7 @@ def parse(text: str) -> Enclave:
 
     Raises ValueError for what is no JSON object, a key that is unknown, or a value of a wrong type.
     """
-    try:
-        fields, _ = _DECODER.raw_decode(text.lstrip(_JSON_SPACE))
-        return Enclave(**dict(_field(key, value) for key, value in fields.items()))
-    except (AttributeError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError("not an enclave configuration") from error
+    return Enclave(**read_object(text, _READERS, "an enclave configuration"))
 
 
 def enclave_of(text: str, most: int) -> Enclave:
@@ -83,39 +77,10 @@ def enclave_of(text: str, most: int) -> Enclave:
     return enclave
 
 
-class _Number(str):
-    """A JSON number as it was written: a text field takes it in that spelling."""
-
-    __slots__ = ()
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
-
-
-_DECODER: Final = json.JSONDecoder(parse_int=_Number, parse_float=_Number, parse_constant=_refuse)
-
-
-def _field(key: str, value: object) -> tuple[str, Any]:
-    name, read = _FIELDS[key]
-    return name, read(value)
-
-
-def _text(value: object) -> str:
-    match value:
-        case None:
-            return ""
-        case bool():
-            return str(value).lower()
-        case str():
-            return str(value)
-    raise TypeError("not text")
-
-
 def _framework(value: object) -> str:
     if value is None:
         return ""
-    if isinstance(value, _Number) or not isinstance(value, str):
+    if isinstance(value, Number) or not isinstance(value, str):
         raise TypeError("not a name")
     return TeeFramework[value].name
 
@@ -138,11 +103,11 @@ def _bytes(value: object) -> int:
     return int(number)
 
 
-_FIELDS: Final[dict[str, tuple[str, Callable[[object], Any]]]] = {
+_READERS: Final[Readers] = {
     "framework": ("framework", _framework),
     "provider": ("framework", _framework),
-    "version": ("version", _text),
-    "entrypoint": ("entrypoint", _text),
+    "version": ("version", read_text),
+    "entrypoint": ("entrypoint", read_text),
     "heapSize": ("heap", _bytes),
-    "fingerprint": ("fingerprint", _text),
+    "fingerprint": ("fingerprint", read_text),
 }
