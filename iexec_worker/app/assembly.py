@@ -27,8 +27,8 @@ from iexec_worker.membership.member import Member
 from iexec_worker.membership.obstacles import Obstacles
 from iexec_worker.replicates.credibility import Credibility
 from iexec_worker.replicates.journal import Journal
-from iexec_worker.replicates.replicate import Surroundings
 from iexec_worker.replicates.steps import Steps
+from iexec_worker.replicates.surroundings import Surroundings
 from iexec_worker.replicates.uploads import Uploads
 from iexec_worker.results.tree import Limits
 from iexec_worker.scheduler.api import SchedulerApi

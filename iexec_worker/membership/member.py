@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from iexec_worker.membership.join import Terms
     from iexec_worker.membership.obstacles import Obstacles
     from iexec_worker.model import WorkerModel
-    from iexec_worker.replicates.replicate import Surroundings
+    from iexec_worker.replicates.surroundings import Surroundings
     from iexec_worker.scheduler.link import Link
     from iexec_worker.scheduler.session import Session
 

@@ -13,7 +13,7 @@ from attrs import define, field
 from iexec_worker.model import ZERO_ADDRESS, Authorization
 from iexec_worker.replicates.credibility import PUBLISHED
 from iexec_worker.replicates.journal import durably
-from iexec_worker.replicates.replicate import Replicate, Surroundings
+from iexec_worker.replicates.replicate import Replicate
 from iexec_worker.replicates.steps import WAITING
 from iexec_worker.replicates.table import COMPUTING
 from iexec_worker.stages.task import Record, Task
@@ -24,6 +24,7 @@ from iexec_worker.wire import Action
 if TYPE_CHECKING:
     from iexec_worker.model import Notification, ReplicateOffer
     from iexec_worker.replicates.slots import Slot
+    from iexec_worker.replicates.surroundings import Surroundings
     from iexec_worker.stages.reports import Reports
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()

@@ -7,66 +7,31 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 
 from iexec_worker.model import StatusUpdate
-from iexec_worker.replicates.credibility import (
-    abort_cause,
-    can_contribute,
-    is_ours,
-    may_still_reveal,
-    overdue,
-)
+from iexec_worker.replicates.credibility import abort_cause, overdue
 from iexec_worker.replicates.description import describe
 from iexec_worker.replicates.overtaking import Overtaking
 from iexec_worker.replicates.rebuilding import Rebuilding
-from iexec_worker.replicates.steps import WAITING
-from iexec_worker.replicates.table import COMPUTING, ON_CHAIN, ROWS, caught_up
-from iexec_worker.replicates.topic import PATIENCE, UNANSWERED, Topic, patiently
+from iexec_worker.replicates.stakes import at_stake
+from iexec_worker.replicates.table import COMPUTING, ON_CHAIN, ROWS
+from iexec_worker.replicates.topic import UNANSWERED, Topic
+from iexec_worker.replicates.waiting import Waiting
 from iexec_worker.stages.reports import Reports
 from iexec_worker.wire import Action, Cause, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from iexec_worker.chain.blocks import BlockWatch
-    from iexec_worker.chain.hub import Hub
     from iexec_worker.model import Notification
-    from iexec_worker.replicates.credibility import Credibility
-    from iexec_worker.replicates.journal import Journal
-    from iexec_worker.replicates.slots import Slot, Slots
-    from iexec_worker.replicates.steps import Steps
-    from iexec_worker.scheduler.subscriptions import Subscriptions
-    from iexec_worker.stages.conditions import Conditions, Standing
-    from iexec_worker.stages.post_compute import PostCompute
-    from iexec_worker.stages.sending import Sending
+    from iexec_worker.replicates.slots import Slot
+    from iexec_worker.replicates.surroundings import Surroundings
+    from iexec_worker.stages.conditions import Standing
     from iexec_worker.stages.task import Task
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
-#: A replicate that waits looks at the chain; every so many times it asks the pool, too.
-LOOKS_PER_QUESTION: Final = 2
-
 #: Time to tell the pool that we dropped a task, seconds. Beyond it nobody is interested.
 ABORT_BUDGET: Final = 300.0
-
-
-@frozen
-class Surroundings:
-    """What every replicate of a worker shares."""
-
-    steps: Steps
-    credibility: Credibility
-    conditions: Conditions
-    hub: Hub
-    blocks: BlockWatch
-    subscriptions: Subscriptions
-    sending: Sending
-    journal: Journal
-    slots: Slots
-    post_compute: PostCompute
-    discard: Callable[[Task], Awaitable[None]]
-    now: Callable[[], float]
 
 
 @define(eq=False)
@@ -91,6 +56,7 @@ class Replicate:
     #: The pool has said what it wants of us, and this task is not in it.
     _disowned: bool = field(init=False, default=False)
     _asking: trio.CancelScope = field(init=False, factory=trio.CancelScope)
+    _waiting: Waiting = field(init=False)
 
     #: Where the enclaves of its task are heard.
     reports: Reports = field(init=False)
@@ -99,6 +65,9 @@ class Replicate:
         self.reports = Reports(self.task, self.around.conditions, self.around.blocks)
         # Four published actions and an answer of the recovery: more than this is a flood.
         self._todo, self._next = trio.open_memory_channel(16)
+        self._waiting = Waiting(
+            self.task, self.around, self._next.receive, self._overdue, self.deliver
+        )
 
     async def run(
         self,
@@ -172,7 +141,8 @@ class Replicate:
             if record.lost and not self._abort_asked:
                 action = await self._rebuild()
             if action is None and not self._abort_asked:
-                action = await self._wait()
+                self.release()
+                action = await self._waiting()
             if action is Action.PLEASE_ABORT or self._abort_asked or self._is_too_late(action):
                 if await self._abort():
                     return
@@ -268,35 +238,6 @@ class Replicate:
             self.task.node.doing = "waiting for a compute slot"
             self.slot = await self.around.slots.acquire()
 
-    async def _wait(self) -> Action:
-        """Wait for the pool; look at the chain from time to time, in case a message was lost."""
-        looks = 0
-        while True:
-            self.release()
-            self.task.node.doing = self._waiting_for()
-            with trio.move_on_after(PATIENCE):
-                return caught_up(await self._next.receive(), self.task)
-            looks += 1
-            found = self._overdue(await self._standing())
-            if found is not None:
-                log.warning("no word from the pool, acting on the chain's", action=found)
-                return found
-            if looks % LOOKS_PER_QUESTION == 0:
-                await self._ask()
-
-    async def _ask(self) -> None:
-        """Ask for what the chain cannot show: steps before a contribution, and the upload."""
-        told = self.task.record.told
-        if Status.CONTRIBUTED in told and Status.REVEALED not in told:
-            return
-        try:
-            wish = await self.around.credibility.wish(self.task)
-        except UNANSWERED as error:
-            log.debug("the pool is asked later", task=self.task.id, reason=str(error))
-            return
-        if wish is not None and wish.action not in WAITING:
-            self.deliver(wish)
-
     def _overdue(self, standing: Standing) -> Action | None:
         now, record = self.around.now(), self.task.record
         found = overdue(self.task, standing, now)
@@ -310,12 +251,6 @@ class Replicate:
             self._cause = abort_cause(standing, now)
             return Action.PLEASE_ABORT
         return found
-
-    async def _standing(self) -> Standing:
-        around = self.around
-        return await patiently(
-            self.task, around.blocks, lambda: around.conditions.standing(self.task)
-        )
 
     def _accept(self, notification: Notification) -> None:
         if notification.action is Action.PLEASE_REVEAL and notification.block_number > 0:
@@ -340,8 +275,7 @@ class Replicate:
         """Drop the task unless something of ours is still at stake; True when it is dropped."""
         self._abort_asked = False
         record = self.task.record
-        standing = await self._settled()
-        if still := _what_stands(standing, self.around.now()):
+        if still := await at_stake(self.task, self.around):
             log.warning("not aborting", task=self.task.id, reason=still)
             if record.action is Action.PLEASE_ABORT:
                 record.action = None
@@ -354,44 +288,3 @@ class Replicate:
         await self._last_words(StatusUpdate(Status.ABORTED, cause=self._cause))
         await self.around.journal.forget(self.task.id)
         return True
-
-    async def _settled(self) -> Standing:
-        """Wait as long as a contribution that was sent may still be mined: it has our stake."""
-        around, task = self.around, self.task
-
-        async def may_land() -> bool:
-            early = around.now() < task.description.contribution_deadline
-            return early and await around.sending.may_contribute(task)
-
-        while True:
-            # In this order: what is mined between the two questions shows.
-            awaited = await patiently(task, around.blocks, may_land)
-            standing = await self._standing()
-            if not awaited or not can_contribute(standing):
-                return standing
-            task.node.doing = "before an abort: waiting for a contribution that was sent"
-            with trio.move_on_after(PATIENCE):
-                await around.blocks.next()
-
-    def _waiting_for(self) -> str:
-        told = self.task.record.told
-        if Status.RESULT_UPLOADED in told:
-            return "waiting for the pool to finalise"
-        if Status.CONTRIBUTE_AND_FINALIZE_DONE in told:
-            return "finalised: waiting for the pool to see it"
-        if Status.REVEALED in told:
-            return "waiting: the pool finalises, or asks for the result"
-        if Status.CONTRIBUTED in told:
-            left = (self.task.description.final_deadline - self.around.now()) / 60
-            return f"waiting for consensus, final deadline in {left:.0f} min"
-        return "waiting for the pool's next word"
-
-
-def _what_stands(standing: Standing, now: float) -> str:
-    """Say what of ours on-chain forbids to drop the task; empty when nothing does."""
-    if may_still_reveal(standing, now):
-        return "our contribution may still be revealed"
-    # Our own transaction may have ended it while we were told, or decided, to drop it. Later on
-    # nobody is interested in that.
-    ended = is_ours(standing) and now < standing.task.final_deadline
-    return "the task is completed with our result" if ended else ""

@@ -31,9 +31,9 @@ from iexec_worker.model import (
 from iexec_worker.replicates.credibility import Credibility
 from iexec_worker.replicates.group import Replicates
 from iexec_worker.replicates.journal import Journal
-from iexec_worker.replicates.replicate import Surroundings
 from iexec_worker.replicates.slots import Slots
 from iexec_worker.replicates.steps import Steps
+from iexec_worker.replicates.surroundings import Surroundings
 from iexec_worker.replicates.uploads import Uploads
 from iexec_worker.scheduler.api import Answer
 from iexec_worker.scheduler.subscriptions import Subscriptions
