@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iexec_worker.engine.containers import Containers
+    from iexec_worker.engine.state import FoundContainer
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -38,7 +39,8 @@ SET_ASIDE_KEPT: Final = 7 * 86_400.0
 @define(eq=False)
 class Leftovers:
     """
-    Looks below *base*, the worker's own folder, and for containers labelled with *wallet*.
+    Looks below *base*, the worker's own folder, and for containers labelled with *wallet* and with
+    a task or a service.
 
     Both removals are given *lives*, which knows the tasks that are ours now. *shared* has the names
     of containers of this life that serve all tasks, from before they are made.
@@ -64,15 +66,15 @@ class Leftovers:
         return removed
 
     async def remove_containers(self, lives: Callable[[str], bool]) -> int:
-        """Remove our containers whose task does not live; says how many. Raises `Unavailable`."""
+        """
+        Remove our containers that nobody needs; says how many. Raises `Unavailable`.
+
+        One that names neither task nor service is somebody else's, whatever wallet it bears.
+        """
         found = await self.containers.list_ours({labels.WALLET: self.wallet})
         # Asked after what is there: whatever was made meanwhile is not in the list.
         shared = self.shared()
-        orphans = [
-            one
-            for one in found
-            if one.name not in shared and not lives(one.labels.get(labels.TASK, ""))
-        ]
+        orphans = [one for one in found if _is_orphan(one, shared, lives)]
         for orphan in orphans:
             log.info("removing a container that no journal knows", container=orphan.name)
             await self.containers.remove(orphan.id)
@@ -115,6 +117,14 @@ class Leftovers:
                 "a folder cannot be removed: remove it by hand", folder=str(folder), reason=reason
             )
         self._stuck.add(folder)
+
+
+def _is_orphan(
+    found: FoundContainer, shared: Collection[str], lives: Callable[[str], bool]
+) -> bool:
+    if task := found.labels.get(labels.TASK):
+        return not lives(task)
+    return labels.SERVICE in found.labels and found.name not in shared
 
 
 def _is_known(folder: Path) -> bool:

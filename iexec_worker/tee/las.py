@@ -31,6 +31,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 _RANDOM: Final = 4
 
 
+_SERVICE: Final = "las"
+
+
 @define(eq=False)
 class LasServices:
     """
@@ -105,7 +108,7 @@ class LasServices:
         spec = ContainerSpec(
             name=name,
             image=image,
-            labels={labels.WALLET: self.wallet},
+            labels={labels.WALLET: self.wallet, labels.SERVICE: _SERVICE},
             network=self.network,
             devices=await self.host.devices(),
             # All enclaves depend on it: it is not killed before others.

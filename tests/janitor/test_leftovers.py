@@ -5,6 +5,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
+import docker
 import pytest
 import trio
 from attrs import define
@@ -28,25 +29,55 @@ OURS, THEIRS = "0x" + 40 * "1", "0x" + 40 * "2"
 TASK, OTHER = "0x" + 64 * "a", "0x" + 64 * "b"
 
 
+#: Names of containers, and what they are labelled with. Two are called as those of a worker named
+#: `iexec-janitor` would be.
+MARKS = {
+    "iexec-janitor-known": {labels.WALLET: OURS, labels.TASK: TASK},
+    f"iexec-janitor-{OTHER}": {labels.WALLET: OURS, labels.TASK: OTHER},
+    "iexec-janitor-stranger": {labels.WALLET: THEIRS, labels.TASK: OTHER},
+    f"iexec-janitor-{TASK}": {},
+    "iexec-janitor-foreign": {"com.example.task": OTHER, f"x.{labels.WALLET}": OURS},
+    "iexec-janitor-no-task": {labels.WALLET: OURS},
+    "iexec-janitor-empty-task": {labels.WALLET: OURS, labels.TASK: ""},
+    "iexec-janitor-no-wallet": {labels.TASK: OTHER},
+    "iexec-janitor-service": {labels.WALLET: OURS, labels.SERVICE: "las"},
+    "iexec-janitor-their-service": {labels.WALLET: THEIRS, labels.SERVICE: "las"},
+}
+
+
 @pytest.mark.docker
 async def test_only_containers_of_ours_that_nobody_knows_are_removed(
     engine_url: str, tmp_path: Path
 ) -> None:
+    """Nothing else that an engine holds is, whatever it is called or labelled with."""
     await images.build(engine_url, IMAGE, Recipe(command=("/bin/sleep", "60")))
+    client = docker.DockerClient(base_url=engine_url)
+    alike, marks = f"iexec-janitor-{OTHER}", {labels.WALLET: OURS, labels.TASK: OTHER}
+    volume = client.volumes.create(alike, labels=marks)
+    network = client.networks.create(alike, labels=marks)
     engine = Engine(engine_url)
     containers = Containers(engine)
-    wanted = {"known": (OURS, TASK), "orphan": (OURS, OTHER), "stranger": (THEIRS, OTHER)}
-    for name, (wallet, task) in wanted.items():
-        marks = {labels.WALLET: wallet, labels.TASK: task}
-        await containers.start(ContainerSpec(f"iexec-janitor-{name}", IMAGE, labels=marks))
+    for name, own in MARKS.items():
+        await containers.start(ContainerSpec(name, IMAGE, labels=own))
+    stopped = ContainerSpec("iexec-janitor-stopped", IMAGE, ("/bin/sh", "-c", "exit"), labels=marks)
+    await containers.wait(await containers.start(stopped), limit=20)
     try:
-        await Leftovers(tmp_path, containers, OURS).remove_containers(lambda task: task == TASK)
-        found = {name: await containers.find(f"iexec-janitor-{name}") for name in wanted}
-        assert {name for name, container in found.items() if container} == {"known", "stranger"}
+        leftovers = Leftovers(tmp_path, containers, OURS, lambda: {"iexec-janitor-service"})
+        assert await leftovers.remove_containers(lambda task: task == TASK) == 2
+        left = {name for name in (*MARKS, stopped.name) if await containers.find(name)}
+        assert MARKS.keys() - left == {alike}
+        assert stopped.name not in left
+        # Each raises when it is gone.
+        client.volumes.get(alike)
+        client.networks.get(alike)
+        client.images.get(IMAGE)
     finally:
-        for name in wanted:
-            await containers.remove(f"iexec-janitor-{name}")
+        for name in (*MARKS, stopped.name):
+            await containers.remove(name)
         await engine.aclose()
+        volume.remove()
+        network.remove()
+        client.close()
 
 
 def nobody(task: str) -> bool:
