@@ -7,7 +7,9 @@ Each has a pool and a worker of its own, and all of them wait side by side.
 from __future__ import annotations
 
 import os
+import signal
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -39,6 +41,10 @@ SLOTS: Final = 3
 LOGIN: Final = "POST /workers/login"
 LINKS: Final = "POST /connect/*/xhr_streaming"
 REGISTER: Final = "POST /workers/register"
+PING: Final = "POST /workers/ping"
+
+#: Seconds between two pings, at most: a busy machine, with a worker for each scene, delays some.
+APART: Final = 14.0
 
 
 @frozen
@@ -182,6 +188,26 @@ async def held_updates(scene: Scene) -> Outcome:
     return Outcome(ended[0], notes=tuple(notes))
 
 
+async def drain(scene: Scene) -> Outcome:
+    """A worker that is told to end while an app has half a minute to go: it stays until then."""
+    record, worker = scene.pool.record, scene.worker
+    pinged: list[int] = []
+
+    async def fault(task_id: str) -> None:
+        worker.expendable = True
+        pinged.append(len(record.calls(PING)))
+        worker.process.child.process.send_signal(signal.SIGTERM)
+
+    ended = await scene.over(Order("sleep=30"), fault)
+    status = await worker.process.child.process.wait()
+    pings = [call.at for call in record.calls(PING)[pinged[0] - 1 :]]
+    computed = ended.update(Status.COMPUTED).at
+    until_computed = [at for at in pings if at < computed]
+    apart = max(b - a for a, b in pairwise([*until_computed, computed]))
+    notes = (f"exit status {status}", str(len(until_computed) - 1))
+    return Outcome(ended, apart, notes)
+
+
 async def _computed(worker: Hired, task_id: str) -> bool:
     return not await trio.to_thread.run_sync(worker.containers, task_id)
 
@@ -194,6 +220,7 @@ SCENES: Final = (
     other_configuration_while_idle,
     other_configuration_while_computing,
     lost_scheduler,
+    drain,
 )
 
 Outcomes = dict[str, Outcome | Exception]
@@ -313,3 +340,11 @@ def test_what_was_computed_while_the_scheduler_was_lost_is_told_afterwards_once_
 
     assert order == "in order: True"
     assert tasks == [f"{[200] * len(TO_COMPLETED)} True"] * SLOTS
+
+
+def test_a_worker_that_drains_keeps_pinging_until_its_task_has_ended(outcomes: Outcomes) -> None:
+    found = outcome(outcomes, drain)
+
+    assert found.notes[0] == "exit status 0"
+    assert int(found.notes[1]) >= 2
+    assert found.seconds <= APART
