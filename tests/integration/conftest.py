@@ -16,6 +16,8 @@ import trio
 from iexec_worker.devpool import images
 from iexec_worker.devpool.pool import Pool, open_pool
 from iexec_worker.devpool.registry import Registry, registry
+from iexec_worker.devpool.tee.kit import Kit, open_kit
+from iexec_worker.model import TeeFramework
 from tests.integration.hired import Agency
 from tests.integration.house import House, Site, open_house
 from tests.integration.outcomes import Outcomes, open_outcomes
@@ -108,14 +110,15 @@ def outcomes(
 
 
 @pytest.fixture(scope="session")
-def house(
+def kit(
     stage: Backstage,
     engine_url: str,
     open_registry: Registry,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[House]:
-    """A machine for TEE tasks, with the images that they take."""
-    with stage.hold(open_house(engine_url, open_registry, tmp_path_factory.mktemp("h"))) as opened:
+) -> Iterator[Kit]:
+    """What a machine has that takes TEE tasks, and the images that they take."""
+    folder, everything = tmp_path_factory.mktemp("kit"), frozenset(TeeFramework)
+    with stage.hold(open_kit(engine_url, open_registry, folder, everything)) as opened:
         yield opened
 
 
@@ -126,13 +129,16 @@ def trusted_outcomes(
     stage: Backstage,
     engine_url: str,
     shelf: Shelf,
-    house: House,
+    kit: Kit,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Outcomes]:
     """What became of the TEE tasks, in a pool and with a worker of their own."""
     folder = tmp_path_factory.mktemp("trusted")
     orders = _all_bought(request.session, trusted=True)
-    with stage.hold(open_outcomes(orders, engine_url, shelf, folder, house)) as running:
+    with (
+        stage.hold(open_house(engine_url, kit)) as opened,
+        stage.hold(open_outcomes(orders, engine_url, shelf, folder, opened)) as running,
+    ):
         yield running
 
 
@@ -190,6 +196,13 @@ async def pool(options: PoolOptions) -> AsyncIterator[Pool]:
 async def shop(pool: Pool, engine_url: str, app_image: str) -> Shop:
     """Buys tasks of `pool`."""
     return Shop(pool, engine_url, {"demo": app_image})
+
+
+@pytest.fixture
+async def house(engine_url: str, kit: Kit) -> AsyncIterator[House]:
+    """A place for one worker of TEE tasks."""
+    async with open_house(engine_url, kit) as opened:
+        yield opened
 
 
 @pytest.fixture

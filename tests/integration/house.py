@@ -12,18 +12,16 @@ from attrs import frozen
 
 from iexec_worker.devpool.network import network
 from iexec_worker.devpool.tags import knows
-from iexec_worker.devpool.tee.kit import Kit, open_kit
 from iexec_worker.devpool.tee.properties import VERSIONS, Properties
 from iexec_worker.model import TeeFramework
 from tests.integration.hired import containers_named
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from iexec_worker.devpool.options import PoolOptions
     from iexec_worker.devpool.pool import Pool
-    from iexec_worker.devpool.registry import Registry
+    from iexec_worker.devpool.tee.kit import Kit
     from tests.integration.hired import Agency, Hired, Place
     from tests.integration.shop import Shop
 
@@ -88,11 +86,8 @@ class Site:
 
 
 @asynccontextmanager
-async def open_house(engine_url: str, store: Registry, folder: Path) -> AsyncIterator[House]:
-    """Open it for as long as the block runs; the images come from *store*."""
+async def open_house(engine_url: str, kit: Kit) -> AsyncIterator[House]:
+    """Open it for as long as the block runs."""
     name = f"tests-{secrets.token_hex(3)}"
-    async with (
-        open_kit(engine_url, store, folder, frozenset(TeeFramework)) as kit,
-        network(engine_url, name) as gateway,
-    ):
+    async with network(engine_url, name) as gateway:
         yield House(kit, name, gateway)

@@ -28,14 +28,27 @@ F = TeeFramework
 
 _LIMIT: Final = 90
 
-#: Every part takes long enough to be met, and not so long that its container outlives a start.
-ORDER: Final = "sleep=2 post:sleep=2"
-INPUT: Final = Dataset(b"pre-compute: sleep=2\nand more\n")
+#: Long enough for a part to be met, and not so long that its container outlives a start.
+_TAKES: Final = 2
 
 
 @pytest.fixture
 def options(tmp_path: Path, house: House) -> PoolOptions:
     return house.options(quick(tmp_path / "pool"))
+
+
+def order_for(moment: object, framework: TeeFramework) -> Order:
+    """A task whose parts take no time, but for the one that is to be met."""
+    pre, app, post = (
+        f"sleep={_TAKES if moment is part else 0}"
+        for part in (in_pre_compute, in_the_app, in_post_compute)
+    )
+    return Order(
+        f"{app} post:{post}",
+        image="trusted",
+        dataset=Dataset(f"pre-compute: {pre}\nand more\n".encode()),
+        trusted=Trusted(framework),
+    )
 
 
 async def opening_its_session(pool: Pool, worker: Hired, task_id: str) -> None:
@@ -87,10 +100,9 @@ async def has(worker: Hired, name: str) -> bool:
 async def test_a_killed_worker_finalises_once(
     moment: Callable[[Pool, Hired, str], Awaitable[None]], framework: TeeFramework, site: Site
 ) -> None:
-    order = Order(ORDER, image="trusted", dataset=INPUT, trusted=Trusted(framework))
     with trio.fail_after(_LIMIT):
         first = await site.worker()
-        bought = await site.shop.buy(order)
+        bought = await site.shop.buy(order_for(moment, framework))
         await moment(site.pool, first, bought.task_id)
         first.kill()
         await first.dismiss()
