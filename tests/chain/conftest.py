@@ -16,9 +16,9 @@ from attrs import define, field
 from iexec_worker.chain.provider import NodeProvider
 from iexec_worker.devpool.anvil import Node, anvil
 from iexec_worker.devpool.tools import Tools, provide
+from tests.cached import CACHE
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors" / "signatures.json"
-CACHE: Final = Path(__file__).parents[2] / ".cache" / "devpool"
 
 
 class RpcError(Exception):

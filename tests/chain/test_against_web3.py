@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -11,13 +10,13 @@ from web3 import Web3
 
 from iexec_worker.chain import abi
 from iexec_worker.devpool.tools import provide
+from tests.cached import CACHE
 
 if TYPE_CHECKING:
     from web3.contract import Contract
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 
-CACHE: Final = Path(__file__).parents[2] / ".cache" / "iexec-worker"
 TASK: Final = "0x" + 32 * "ab"
 DIGEST: Final = "0x" + 32 * "cd"
 ADDRESS: Final = "0x" + 20 * "12"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -19,18 +18,18 @@ from iexec_worker.devpool.scheduler.settings import Periods, SchedulerSettings
 from iexec_worker.devpool.tags import tag_of
 from iexec_worker.devpool.tee.enclave_config import configuration
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, TaskStatus
+from tests.cached import CACHE
 from tests.integration import evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from iexec_worker.devpool.http.record import Told
     from iexec_worker.devpool.onchain import PoolContribution, PoolTask
     from iexec_worker.devpool.pool import Pool
     from iexec_worker.model import TeeFramework
     from iexec_worker.wire import Status
-
-CACHE: Final = Path(__file__).parents[2] / ".cache" / "iexec-worker"
 
 
 def quick(folder: Path) -> PoolOptions:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.integration.shop import CACHE
+from tests.cached import CACHE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ from iexec_worker.devpool.pool import Pool, open_pool
 from iexec_worker.devpool.scheduler.settings import SchedulerSettings
 from iexec_worker.devpool.tools import provide
 from iexec_worker.devpool.worker_process import defaults
-from tests.integration.shop import CACHE
+from tests.cached import CACHE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import trio
 
 from tests.bench.sessions import Holdings, Sessions, sessions
+from tests.cached import CACHE
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
+    from pathlib import Path
 
-CACHE: Final = Path(__file__).parents[2] / ".cache" / "iexec-worker"
 
 #: Caches and pools of allocators fill up first, then it counts.
 WARM_UP: Final = 100

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -13,13 +12,14 @@ from iexec_worker.devpool import wallets
 from iexec_worker.devpool.options import PoolOptions
 from iexec_worker.devpool.pool import Pool, open_pool
 from iexec_worker.devpool.scheduler.settings import SchedulerSettings
+from tests.cached import CACHE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from iexec_worker.app.checks.finding import Finding
 
-CACHE: Final = Path(__file__).parents[3] / ".cache" / "iexec-worker"
 
 #: The chain asks for gas, other than that of most embedded pools.
 SETTINGS: Final = SchedulerSettings(sidechain=False)
