@@ -20,5 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def sweep(request: pytest.FixtureRequest, seed: int) -> Iterator[Sweep]:
-    with sweeping(seed, request.config.getoption("--chaos-share")) as sweep:
+    items = (item for item in request.session.items if isinstance(item, pytest.Function))
+    paths = [str(item.callspec.params["path"]) for item in items if "sweep" in item.fixturenames]
+    with sweeping(seed, request.config.getoption("--chaos-share"), paths) as sweep:
         yield sweep

@@ -1,7 +1,9 @@
-"""The hub's rules for the one task of a run, with trust 1: the first contribution is agreed on."""
+"""The hub's rules for the one task of a run; with trust 1 the first contribution is agreed on."""
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +14,6 @@ from iexec_worker.chain import abi, commitments
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, ContributionStatus, TaskStatus
 from tests.chaos.clockwork import EPOCH
-from tests.samples import SCONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,14 +28,15 @@ TASK: Final = commitments.task_id(DEAL, 0)
 ENCLAVE: Final = Wallet.from_key("0x" + 64 * "4")
 IMAGE: Final = "registry.test/app:1"
 PARAMS: Final = '{"iexec_result_storage_provider": "ipfs"}'
-#: With an input, so that there is something for a pre-compute.
-TRUSTED_PARAMS: Final = (
-    '{"iexec_result_storage_provider": "ipfs", "iexec_input_files": ["http://input.test/1"]}'
-)
+FILES_URL: Final = "http://files.test"
+#: With an input file: of a trusted task, something for its pre-compute.
+INPUT_PARAMS: Final = json.dumps(json.loads(PARAMS) | {"iexec_input_files": [f"{FILES_URL}/input"]})
 
 #: Seconds: the category's time reference.
 PERIOD: Final = 300
 STAKE: Final = 5
+#: That of each contribution.
+WEIGHT: Final = 2
 
 #: What a transaction does: the topic of its event, and the change of the state.
 Effect = tuple[str, "Callable[[], None]"]
@@ -53,6 +55,24 @@ class At:
 
 
 @frozen
+class Deal:
+    """What a run's task is asked to be; *tag*: where it computes."""
+
+    trust: int = 1
+    params: str = PARAMS
+    callback: str = ZERO_ADDRESS
+    tag: str = ZERO_HASH
+
+    @property
+    def trusted(self) -> bool:
+        """True iff it computes in an enclave."""
+        return self.tag != ZERO_HASH
+
+
+STANDARD: Final = Deal()
+
+
+@frozen
 class Contribution:
     """One wallet's part in the task."""
 
@@ -63,9 +83,9 @@ class Contribution:
 
 @define(eq=False)
 class Contracts:
-    """The state of deal and task; *trusted*: of one that computes in an enclave."""
+    """The state of the task that *deal* asks for."""
 
-    trusted: bool = False
+    deal: Deal = STANDARD
     status: TaskStatus = TaskStatus.ACTIVE
     start: int = EPOCH
     consensus: str = ZERO_HASH
@@ -74,6 +94,8 @@ class Contracts:
     reveal_deadline: int = 0
     contributions: dict[str, Contribution] = field(factory=dict)
     results: bytes = b""
+    #: What the callback was called with.
+    received: bytes = b""
     digest: str = ZERO_HASH
     #: nRLC that each worker has free.
     deposit: int = 100
@@ -90,6 +112,11 @@ class Contracts:
         """Return the contribution of *wallet*."""
         return self.contributions.get(wallet, Contribution())
 
+    def winners(self) -> int:
+        """Return how many contributed what was agreed on."""
+        agreed = self.status > TaskStatus.ACTIVE
+        return agreed * sum(c.result_hash == self.consensus for c in self.contributions.values())
+
     def revealed(self) -> int:
         """Return how many have revealed."""
         return sum(c.status is ContributionStatus.PROVED for c in self.contributions.values())
@@ -105,10 +132,13 @@ class Contracts:
         return rules[function](sender, at, decode(function.inputs, data[4:]))
 
     def contribute(self, sender: str, result_hash: str, seal: str, at: At) -> None:
-        """Take a contribution, and with it the consensus."""
+        """Take a contribution, and with it the consensus when enough agree."""
         self.contributions[sender] = Contribution(ContributionStatus.CONTRIBUTED, result_hash, seal)
-        self.status, self.consensus = TaskStatus.REVEALING, result_hash
-        self.consensus_block, self.reveal_deadline = at.block, at.time + 2 * PERIOD
+        groups = Counter(c.result_hash for c in self.contributions.values())
+        total = 1 + sum(WEIGHT**count for count in groups.values())
+        if WEIGHT ** groups[result_hash] * self.deal.trust > total * (self.deal.trust - 1):
+            self.status, self.consensus = TaskStatus.REVEALING, result_hash
+            self.consensus_block, self.reveal_deadline = at.block, at.time + 2 * PERIOD
 
     def _contribute(self, sender: str, at: At, arguments: tuple[Any, ...]) -> Effect:
         task, result_hash, seal, challenge, enclave, signature = arguments
@@ -142,9 +172,9 @@ class Contracts:
         return abi.TASK_FINALIZE, end
 
     def _require_enclave(self, challenge: str, signed: str, signature: bytes) -> None:
-        expected = ENCLAVE.address if self.trusted else ZERO_ADDRESS
+        expected = ENCLAVE.address if self.deal.trusted else ZERO_ADDRESS
         _require(challenge == expected)
-        if self.trusted:
+        if self.deal.trusted:
             _require(commitments.recover_prefixed(signed, _hex(signature)) == ENCLAVE.address)
 
     def _reveal(self, sender: str, at: At, arguments: tuple[Any, ...]) -> Effect:
@@ -174,21 +204,29 @@ class Contracts:
         match function.name:
             case "viewTaskABILegacy":
                 return self._task()
+            case "viewDeal":
+                return (self._deal(),)
             case "viewContribution":
                 ours = self.of(arguments[1].lower())
                 hashes = _bytes(ours.result_hash), _bytes(ours.seal)
-                return ((ours.status.value, *hashes, ZERO_ADDRESS, 2),)
+                return ((ours.status.value, *hashes, ZERO_ADDRESS, WEIGHT),)
             case "viewAccount":
                 return ((self.deposit, 0),)
-            case "viewDeal" if self.trusted:
-                return (_TRUSTED_DEAL,)
         return _FIXED[function.name]
+
+    def _deal(self) -> tuple[Any, ...]:
+        deal = self.deal
+        return (
+            *(_APP, _NOBODY, (POOL, OWNER.address, 0), deal.trust, 0, _bytes(deal.tag)),
+            *(ZERO_ADDRESS, ZERO_ADDRESS, deal.callback, deal.params),
+            *(EPOCH, 0, 1, STAKE, 0, ZERO_ADDRESS),
+        )
 
     def _task(self) -> tuple[Any, ...]:
         return (
             *(self.status.value, _bytes(DEAL), 0, PERIOD),
             *(self.contribution_deadline, self.reveal_deadline, self.final_deadline),
-            *(_bytes(self.consensus), self.revealed(), int(self.status > TaskStatus.ACTIVE)),
+            *(_bytes(self.consensus), self.revealed(), self.winners()),
             *(tuple(self.contributions), self.results),
         )
 
@@ -214,19 +252,7 @@ def _encoded(function: abi.Function, values: tuple[Any, ...]) -> str:
 _NOBODY: Final = (ZERO_ADDRESS, ZERO_ADDRESS, 0)
 _APP: Final = ("0x" + 40 * "a", ZERO_ADDRESS, 0)
 _ZERO: Final = _bytes(ZERO_HASH)
-
-
-def _deal(tag: str, params: str) -> tuple[Any, ...]:
-    return (
-        *(_APP, _NOBODY, (POOL, OWNER.address, 0)),
-        *(1, 0, _bytes(tag), ZERO_ADDRESS, ZERO_ADDRESS, ZERO_ADDRESS, params),
-        *(EPOCH, 0, 1, STAKE, 0, ZERO_ADDRESS),
-    )
-
-
-_TRUSTED_DEAL: Final = _deal(SCONE, TRUSTED_PARAMS)
 _FIXED: Final[dict[str, tuple[Any, ...]]] = {
-    "viewDeal": (_deal(ZERO_HASH, PARAMS),),
     "viewCategory": (("XS", "", PERIOD),),
     "viewApp": ((OWNER.address, "app", "DOCKER", IMAGE.encode(), _ZERO, b""),),
     "owner": (OWNER.address,),

@@ -8,9 +8,8 @@ import trio
 from attrs import define
 
 from iexec_worker.devpool.onchain import Asset, Block, PoolContribution, PoolDeal, PoolTask
-from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, TaskStatus
-from tests.chaos.contracts import DEAL, OWNER, PARAMS, PERIOD, POOL, STAKE, TASK, TRUSTED_PARAMS
-from tests.samples import SCONE
+from iexec_worker.model import ZERO_ADDRESS, TaskStatus
+from tests.chaos.contracts import DEAL, OWNER, PERIOD, POOL, STAKE, TASK
 
 if TYPE_CHECKING:
     from tests.chaos.contracts import Contracts
@@ -46,11 +45,11 @@ class Eyes:
             final_deadline=known.final_deadline,
             consensus_value=known.consensus,
             reveal_counter=known.revealed(),
-            winner_counter=int(known.status > TaskStatus.ACTIVE),
+            winner_counter=known.winners(),
             contributors=tuple(known.contributions),
             result_digest=known.digest,
             results=known.results,
-            results_callback=b"",
+            results_callback=known.received,
         )
 
     async def deal(self, deal_id: str) -> PoolDeal | None:
@@ -60,13 +59,13 @@ class Eyes:
             app=Asset("0x" + 40 * "a", ZERO_ADDRESS, 0),
             dataset=Asset(ZERO_ADDRESS, ZERO_ADDRESS, 0),
             workerpool=Asset(POOL, OWNER.address, 0),
-            trust=1,
+            trust=known.deal.trust,
             category=0,
-            tag=SCONE if known.trusted else ZERO_HASH,
+            tag=known.deal.tag,
             requester=ZERO_ADDRESS,
             beneficiary=ZERO_ADDRESS,
-            callback=ZERO_ADDRESS,
-            params=TRUSTED_PARAMS if known.trusted else PARAMS,
+            callback=known.deal.callback,
+            params=known.deal.params,
             start_time=known.start,
             bot_first=0,
             bot_size=1,
@@ -91,7 +90,7 @@ class Eyes:
 
     async def finalize(self, task_id: str, results: bytes, callback: bytes) -> None:
         known = await self._look()
-        known.status, known.results = TaskStatus.COMPLETED, results
+        known.status, known.results, known.received = TaskStatus.COMPLETED, results, callback
 
     async def deals_since(self, block: int) -> tuple[list[str], int]:
         return ([] if block else [DEAL]), 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from iexec_worker import config
 from iexec_worker.app import assembly, joining
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from iexec_worker.config import Config
     from iexec_worker.engine.containers import Containers
     from iexec_worker.engine.spec import ContainerSpec
     from iexec_worker.engine.state import ContainerExit
@@ -112,7 +113,7 @@ class Life(Mortal):
         member = Joining(own, ready, Policy(), node)
         with self.scope, self._rewired():
             try:
-                if self.world.trusted:
+                if self.world.deal.trusted:
                     await self._run_with_enclaves(member, node)
                 else:
                     await supervise(member.run, node, member.own_policy)
@@ -170,19 +171,9 @@ class Life(Mortal):
         return Wire(self.world.desk, subscriptions, gate)
 
     def _identity(self) -> Identity:
-        settings = config.load(
-            {
-                "IEXEC_WORKER_NAME": "w",
-                "IEXEC_WORKER_BASE_DIR": str(self.world.base),
-                "IEXEC_WORKER_MIN_FREE_DISK_GB": "0",
-                "IEXEC_WORKER_OVERRIDE_AVAILABLE_CPU_COUNT": "1",
-                "IEXEC_CORE_URL": URL,
-                "POOL_ADDRESS": POOL,
-                "IEXEC_WORKER_WALLET_PASSWORD": "-",
-                "IEXEC_WORKER_SGX_DRIVER_MODE": "NATIVE" if self.world.trusted else "NONE",
-            },
-            cpu_count=1,
-        ).config
+        settings = _settings(trusted=self.world.deal.trusted)
+        own = evolve(settings.worker, base_dir=self.world.base)
+        settings = evolve(settings, worker=own)
         engine: Any = Line(self.world.machine)
         client = self.world.client()
         ends: Any = Ends(client, client, engine)
@@ -197,5 +188,22 @@ class Life(Mortal):
             engine=EngineWatch(engine, Node("engine"), NO_WALLS, gpus=False, trouble=""),
             disk=Disk(settings.worker.tasks_dir, 0, Node("disk")),
             sandbox=NO_WALLS,
-            enclaves=TRUST if self.world.trusted else enclaves(settings, engine, KEY.address),
+            enclaves=TRUST if self.world.deal.trusted else enclaves(settings, engine, KEY.address),
         )
+
+
+@cache
+def _settings(*, trusted: bool) -> Config:
+    """The same in all lives, except for the folder."""
+    return config.load(
+        {
+            "IEXEC_WORKER_NAME": "w",
+            "IEXEC_WORKER_MIN_FREE_DISK_GB": "0",
+            "IEXEC_WORKER_OVERRIDE_AVAILABLE_CPU_COUNT": "1",
+            "IEXEC_CORE_URL": URL,
+            "POOL_ADDRESS": POOL,
+            "IEXEC_WORKER_WALLET_PASSWORD": "-",
+            "IEXEC_WORKER_SGX_DRIVER_MODE": "NATIVE" if trusted else "NONE",
+        },
+        cpu_count=1,
+    ).config

@@ -83,6 +83,10 @@ class Machine:
     seconds: float = 12.0
     pull_seconds: float = 6.0
     pullable: bool = True
+    #: What apps write into `computed.json`; None: they fail, and write nothing at all.
+    computed: dict[str, str] | None = field(
+        factory=lambda: {"deterministic-output-path": "/iexec_out/result.txt"}
+    )
     images: set[str] = field(factory=set)
     held: dict[str, Container] = field(factory=dict)
     #: Containers that were started, ever.
@@ -109,10 +113,11 @@ class Machine:
             (places["/iexec_in"] / "input").write_text("21")
             return
         out = places["/iexec_out"]
-        if out.exists():
+        if self.computed is None:
+            container.exit_code = 1
+        elif out.exists():
             (out / "result.txt").write_text("42")
-            computed = {"deterministic-output-path": "/iexec_out/result.txt"}
-            (out / "computed.json").write_text(json.dumps(computed))
+            (out / "computed.json").write_text(json.dumps(self.computed))
 
     def hang_up(self) -> None:
         """Stop pulling: the client has gone."""

@@ -26,7 +26,8 @@ class Outcome:
     The end of a run; the defaults are the standard flow's.
 
     *replicate*: what the pool heard last, None when it does not know us. *sent*: transactions of
-    ours in the order of their blocks, and whether they had an effect.
+    ours in the order of their blocks, and whether they had an effect. *received*: what the
+    callback of the deal was called with.
     """
 
     task: TaskState = TaskState.COMPLETED
@@ -34,6 +35,7 @@ class Outcome:
     onchain: TaskStatus = TaskStatus.COMPLETED
     results: bytes = LINK
     sent: tuple[tuple[str, bool], ...] = (("contribute", True), ("reveal", True))
+    received: bytes = b""
 
 
 STANDARD: Final = Outcome()
@@ -49,6 +51,7 @@ def read_outcome(world: World) -> Outcome:
         onchain=contracts.status,
         results=contracts.results,
         sent=tuple((m.label, m.succeeded) for m in world.node.mined),
+        received=contracts.received,
     )
 
 

@@ -35,6 +35,9 @@ PAUSE: Final = 20.0
 #: Virtual seconds that are waited for what should not come any more.
 AFTERMATH: Final = 6.0
 
+#: Virtual seconds between two looks whether a run is over.
+_LOOK_EVERY: Final = 3.0
+
 
 class Cut(enum.Enum):
     """Ways to end a life."""
@@ -116,9 +119,9 @@ class Run:
 
     async def _play(self) -> Outcome:
         async with trio.open_nursery() as nursery:
-            world = World(self.root, nursery, self.script.trusted)
-            await nursery.start(world.desk.scheduler.run)
+            world = World(self.root, nursery, self.script.deal)
             self.script.prepare(world)
+            await nursery.start(world.desk.scheduler.run)
             nursery.start_soon(self.script.act, world)
             with trio.fail_after(PATIENCE):
                 await self._lives(world)
@@ -148,7 +151,7 @@ class Run:
     async def _ended(self, world: World, life: Life) -> None:
         """Wait until *life* was cut, or the task has been over for some time."""
         while not life.scope.cancel_called:
-            await trio.sleep(1)
+            await trio.sleep(_LOOK_EVERY)
             if self.script.over(world) and not any(world.tasks.glob("0x*")):
                 break
         if not life.scope.cancel_called:
@@ -156,10 +159,11 @@ class Run:
 
     def _story(self, problem: str, log: list[Any]) -> str:
         title = f"{self.script.name}, seed {self.seed}, {self.cuts}: {problem}"
-        return "\n".join([title, *(f"    {_line(event)}" for event in log[-_LINES:])])
+        told = [event for event in log if event.get("part") != "blocks"]
+        return "\n".join([title, *(f"    {_line(event)}" for event in told[-_LINES:])])
 
 
-#: Of a run's log that many last lines tell its story.
+#: Of a run's log that many last lines tell its story; that blocks come is none.
 _LINES: Final = 60
 
 

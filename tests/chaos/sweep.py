@@ -13,13 +13,13 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Final
 
-from attrs import define, frozen
+from attrs import define, evolve, field, frozen
 
 from tests.chaos.paths import PATHS, Script
 from tests.chaos.run import Broken, Cut, Point, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tests.chaos.run import Report
 
@@ -67,6 +67,15 @@ def verdict(job: Job) -> str:
         return str(broken)
 
 
+def measured(whole: Job) -> int | str:
+    """Return the steps of a run that is not cut, or what is wrong with it."""
+    try:
+        report = play(whole)
+    except Broken as broken:
+        return str(broken)
+    return judged(whole, report) or report.steps
+
+
 def judged(job: Job, report: Report) -> str:
     """Say what is wrong with the end in *report*, or when it came."""
     wanted = script(job.path)
@@ -100,25 +109,34 @@ class Sweep:
     seed: int
     share: float
     processes: ProcessPoolExecutor
+    _verdicts: dict[str, Iterable[str]] = field(factory=dict, init=False)
+
+    def begin(self, paths: Iterable[str]) -> None:
+        """Have the runs of all *paths* done side by side: no processor waits for a path's last."""
+        wholes = [Job(path, self.seed) for path in paths]
+        for whole, steps in zip(wholes, self.processes.map(measured, wholes), strict=True):
+            if isinstance(steps, str):
+                self._verdicts[whole.path] = [steps]
+                continue
+            jobs = [evolve(whole, cuts=points) for points in cuts(whole, steps, self.share)]
+            self._verdicts[whole.path] = self.processes.map(verdict, jobs, chunksize=_CHUNK)
 
     def __call__(self, path: str) -> list[str]:
         """Return what is wrong with the runs of *path*."""
-        whole = Job(path, self.seed)
-        report = play(whole)
-        if problem := judged(whole, report):
-            return [problem]
-        drawn = cuts(whole, report.steps, self.share)
-        jobs = [Job(path, self.seed, points) for points in drawn]
-        return [*filter(None, self.processes.map(verdict, jobs, chunksize=_CHUNK))]
+        return [*filter(None, self._verdicts[path])]
 
 
 @contextmanager
-def sweeping(seed: int, share: float) -> Iterator[Sweep]:
-    """Open the processes of a sweep: new ones, for this one may have threads."""
+def sweeping(seed: int, share: float, paths: Iterable[str]) -> Iterator[Sweep]:
+    """Begin a sweep in processes of its own: new ones, for this one may have threads."""
     count = len(os.sched_getaffinity(0))
-    fresh = get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=fresh, initializer=_settle) as processes:
-        yield Sweep(seed, share, processes)
+    processes = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_settle)
+    try:
+        sweep = Sweep(seed, share, processes)
+        sweep.begin(paths)
+        yield sweep
+    finally:
+        processes.shutdown(cancel_futures=True)
 
 
 def _settle() -> None:

@@ -13,6 +13,7 @@ import trio
 from attrs import define, field
 
 from iexec_worker.chain.wallet import Wallet
+from tests.chaos.contracts import FILES_URL, STANDARD, Contracts, Deal
 from tests.chaos.desk import CHAIN, CONFIG_URL, NODE_URL, PROXY_URL, Desk
 from tests.chaos.eyes import Eyes
 from tests.chaos.machine import Machine
@@ -22,12 +23,15 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.trust import POST, PRE, SMS_URL, Enclaves, SecretService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tests.chaos.machine import Container
     from tests.chaos.mortal import Mortal
 
 KEY: Final = Wallet.from_key("0x" + 64 * "1")
+
+#: How long the server of input files takes.
+INPUT_SECONDS: Final = 5.0
 
 
 @define(eq=False)
@@ -41,13 +45,14 @@ class World:
 
     root: Path
     nursery: trio.Nursery
-    #: Its task computes in an enclave.
-    trusted: bool = False
+    deal: Deal = STANDARD
     #: What a path has a service answer in its place.
     fault: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
     #: Whether a path loses the answer to a request that was heard.
     lost: Callable[[httpx.Request, bytes], bool] = lambda *_: False
-    node: Node = field(factory=Node)
+    #: What a server of input files has, by path.
+    files: dict[str, bytes] = field(factory=dict)
+    node: Node = field(init=False)
     machine: Machine = field(init=False)
     proxy: Proxy = field(init=False)
     desk: Desk = field(init=False)
@@ -56,17 +61,17 @@ class World:
     _disks: int = 0
 
     def __attrs_post_init__(self) -> None:
+        self.node = Node(Contracts(self.deal))
         self.machine = Machine(self._place)
         self.proxy = Proxy(self.node.contracts, KEY.address)
         self.sms = SecretService()
         self.desk = Desk(KEY.address, Eyes(self.node), self.proxy, self.sms)
         self.enclaves = Enclaves(self.machine, self.proxy, self._place, KEY.address)
-        if self.trusted:
-            self.node.contracts.trusted = True
+        if self.deal.trusted:
             self.machine.animate = self._animate
             self.machine.images |= {PRE, POST}
         self.base.mkdir(parents=True)
-        if self.trusted:
+        if self.deal.trusted:
             # It is not the worker's first one: what a pool repeats of a task has no SMS in it.
             (self.base / "w.sms.json").write_text(json.dumps({"SCONE": SMS_URL}))
 
@@ -111,6 +116,10 @@ class World:
                 return self.sms.answer(request, body)
             case str(host) if host == CONFIG_URL:
                 return httpx.Response(200, json=CHAIN)
+            case str(host) if host == FILES_URL:
+                await trio.sleep(INPUT_SECONDS)
+                content = self.files.get(request.url.path)
+                return httpx.Response(404 if content is None else 200, content=content)
         return await self.desk.answer(request, body)
 
     def _animate(self, container: Container) -> bool:
@@ -124,6 +133,16 @@ class World:
     def _place(self, path: str) -> Path:
         """Say where a path that an earlier life named is now."""
         return self.base.joinpath(*Path(path).relative_to(self.root).parts[1:])
+
+
+class _Request(httpx.Request):
+    """What worker and world use of a request, and nothing that goes with a real connection."""
+
+    def __init__(
+        self, method: str, url: httpx.URL, body: bytes, headers: Mapping[str, str]
+    ) -> None:
+        self.method, self.url, self.headers = method, url, httpx.Headers(headers)
+        self.stream, self.extensions = httpx.ByteStream(body), {}
 
 
 @define(eq=False)
@@ -156,7 +175,15 @@ class _Client(httpx.AsyncClient):
         **_: object,
     ) -> httpx.Request:
         address = _url(str(url), tuple((params or {}).items()))
-        return httpx.Request(method, address, content=content, json=json, headers=headers)
+        return _Request(method, address, content or _encoded(json), headers or {})
+
+    async def request(
+        self,
+        method: str,
+        url: httpx.URL | str,
+        **more: Any,  # noqa: ANN401 - as they come
+    ) -> httpx.Response:
+        return await self.send(self.build_request(method, url, **more))
 
     async def send(
         self, request: httpx.Request, *, stream: bool = False, **_: object
@@ -182,6 +209,10 @@ class _Client(httpx.AsyncClient):
     async def _serve(self, request: httpx.Request, body: bytes, exchange: _Exchange) -> None:
         exchange.response = await self._world.serve(request, body)
         exchange.done.set()
+
+
+def _encoded(body: object) -> bytes:
+    return b"" if body is None else json.dumps(body).encode()
 
 
 @cache
