@@ -14,11 +14,12 @@ import httpx
 import trio
 from attrs import define, field
 
+from iexec_worker.devpool.broker.sockjs import SockJsSettings
 from iexec_worker.devpool.http.record import Record
 from iexec_worker.devpool.http.spring import BadRequest
 from iexec_worker.devpool.scheduler.messages import read_model, read_update
 from iexec_worker.devpool.scheduler.scheduler import Scheduler
-from iexec_worker.devpool.scheduler.settings import SchedulerSettings
+from iexec_worker.devpool.scheduler.settings import Periods, SchedulerSettings
 from iexec_worker.scheduler import messages, stomp
 from iexec_worker.scheduler.transports import LinkLost
 from tests.chaos.contracts import HUB, OWNER, POOL, TASK
@@ -42,6 +43,8 @@ NODE_URL: Final = "http://node.test"
 PROXY_URL: Final = "http://proxy.test"
 CONFIG_URL: Final = "http://config.test"
 
+NEVER: Final = 1e9
+
 CHAIN: Final = {
     "chainId": CHAIN_ID,
     "sidechain": True,
@@ -55,8 +58,10 @@ SETTINGS: Final = SchedulerSettings(
     scheduler_address=OWNER.address,
     config_server_url=CONFIG_URL,
     result_proxy_url=PROXY_URL,
-    # Seldom: there is one task, and each question without an answer is the same.
+    # Seldom: there is one task, and each question without an answer is the same. So is each look
+    # for deals after the first, and at a node that is always there.
     ask_period=20.0,
+    periods=Periods(deals=NEVER, blocks=20.0),
     block_time=BLOCK_TIME,
     stale_after=60.0,
     token_life=1e9,
@@ -82,6 +87,8 @@ class Desk:
             results=self.proxy,
             sms=self.sms,
             record=Record(),
+            # No session of theirs is used.
+            sockjs_settings=SockJsSettings(expiry=NEVER),
         )
 
     @property

@@ -160,7 +160,9 @@ class Run:
     def _story(self, problem: str, log: list[Any]) -> str:
         title = f"{self.script.name}, seed {self.seed}, {self.cuts}: {problem}"
         told = [event for event in log if event.get("part") != "blocks"]
-        return "\n".join([title, *(f"    {_line(event)}" for event in told[-_LINES:])])
+        story = "\n".join([title, *(f"    {_line(event)}" for event in told[-_LINES:])])
+        # Its name is drawn anew for every run.
+        return story.replace(str(self.root), "disk")
 
 
 #: Of a run's log that many last lines tell its story; that blocks come is none.
