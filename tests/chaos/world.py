@@ -108,7 +108,7 @@ class World:
     async def _serve(self, request: httpx.Request, body: bytes) -> httpx.Response:
         match f"http://{request.url.host}":
             case str(host) if host == NODE_URL:
-                return httpx.Response(200, content=self.node.answer(body))
+                return _Answer(self.node.answer(body))
             case str(host) if host == PROXY_URL:
                 self.node.advance()
                 return self.proxy.answer(request, body)
@@ -145,6 +145,14 @@ class _Request(httpx.Request):
         self.stream, self.extensions = httpx.ByteStream(body), {}
 
 
+class _Answer(httpx.Response):
+    """The same of a response with *body*; most of them are the node's."""
+
+    def __init__(self, body: bytes) -> None:
+        self.status_code, self.headers, self.extensions = 200, httpx.Headers(), {}
+        self.stream, self._content, self.is_closed = httpx.ByteStream(body), body, True
+
+
 @define(eq=False)
 class _Exchange:
     response: httpx.Response | None = None
@@ -160,7 +168,8 @@ class _Client(httpx.AsyncClient):
     """
 
     def __init__(self, world: World) -> None:
-        super().__init__(trust_env=False, verify=False)
+        # No transport of its own making: that would begin with an SSL context.
+        super().__init__(trust_env=False, transport=httpx.AsyncBaseTransport())
         self._world = world
 
     def build_request(  # type: ignore[override]  # the worker uses no more of it
