@@ -21,7 +21,7 @@ _OVER: Final = frozenset({Status.COMPLETED, Status.ABORTED, Status.FAILED})
 #: Seconds from a kill to the next status, where nothing else is in the way. Other faults are in
 #: that of some kills: what counts is the median, of enough of them.
 RECOVERY: Final = 5.0
-_ENOUGH: Final = 8
+_ENOUGH: Final = 5
 
 
 @frozen

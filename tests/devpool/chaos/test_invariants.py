@@ -88,7 +88,7 @@ BROKEN: Final = [
     ("drained", worker(drained=False)),
     ("drained", worker(processes=(4711,))),
     ("logs", worker(errors=("1 x since yesterday: failed",))),
-    ("prompt", kills(4 * [1.0] + 5 * [5.1])),
+    ("prompt", kills(2 * [1.0] + 3 * [5.1])),
 ]
 
 
@@ -132,7 +132,7 @@ def test_a_contribution_that_is_not_in_the_consensus_need_not_be_revealed() -> N
     assert breaches(part(in_consensus=False, onchain=ContributionStatus.REJECTED)) == []
 
 
-@pytest.mark.parametrize("seconds", [5 * [1.0] + 4 * [60.0], 7 * [60.0], []])
+@pytest.mark.parametrize("seconds", [3 * [1.0] + 2 * [60.0], 4 * [60.0], []])
 def test_recoveries_that_other_faults_delay_or_that_are_few_prove_nothing(
     seconds: list[float],
 ) -> None:
