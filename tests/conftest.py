@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chaos")
     group.addoption("--chaos-seed", type=int, help="repeat the sweep that had this seed")
     group.addoption(
-        "--chaos-share", type=float, default=0.06, help="of all points of the sweep (default: 0.06)"
+        "--chaos-share", type=float, default=0.05, help="of all points of the sweep (default: 0.05)"
     )
     group.addoption("--chaos-points", type=int, default=6, help="cuts of real workers (default: 6)")
     group.addoption("--chaos-seeds", type=int, default=1, help="kept seeds of chaos (default: 1)")
