@@ -4,6 +4,7 @@ that need one."""
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import random
 from pathlib import Path
@@ -59,6 +60,17 @@ def log_events(request: pytest.FixtureRequest) -> Iterator[list[MutableMapping[s
     errors = [event for event in events if event["log_level"] in ("error", "critical")]
     if errors and request.node.get_closest_marker("logs_errors") is None:
         pytest.fail(f"unexpected errors in the log: {errors}")
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Put back afterwards what `telemetry.logs.configure` changes for the whole process."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+    root.handlers[:], root.level = handlers, level
 
 
 @pytest.fixture(scope="session")

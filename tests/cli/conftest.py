@@ -24,7 +24,7 @@ CACHE: Final = Path(__file__).parents[2] / ".cache"
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def cli(monkeypatch: pytest.MonkeyPatch, own_logging: None) -> Callable[..., Result]:
     """Run the command with these arguments, and these variables of the worker alone."""
     for name in os.environ:
         if name.upper().startswith(_OF_THE_WORKER):

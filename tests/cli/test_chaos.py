@@ -7,7 +7,6 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
-import structlog
 import trio
 from attrs import define, field
 
@@ -18,7 +17,7 @@ from iexec_worker.devpool.chaos.invariants import Breach
 from iexec_worker.devpool.chaos.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from click.testing import Result
@@ -84,12 +83,11 @@ class Rage:
 
 
 @pytest.fixture
-def rage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Rage]:
-    rage, before = Rage(), structlog.get_config()
+def rage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Rage:
+    rage = Rage()
     monkeypatch.setattr(command, "run", rage)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    yield rage
-    structlog.configure(**before)
+    return rage
 
 
 BREACH = Breach("once", "task 7 0x77, worker-1 0x01", "1 contributions, 2 reveals")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 import trio
 from structlog.testing import capture_logs
@@ -244,7 +245,7 @@ async def test_polling_takes_over_when_streaming_is_refused(broker: FakeBroker, 
 @pytest.mark.slow
 async def test_polling_takes_over_when_a_proxy_buffers(broker: FakeBroker, link: Link) -> None:
     broker.buffering = True
-    link.limits = QUICK
+    link.limits = attrs.evolve(QUICK, handshake=1.0)
 
     with capture_logs() as logs:
         async with running(link):
@@ -252,7 +253,7 @@ async def test_polling_takes_over_when_a_proxy_buffers(broker: FakeBroker, link:
 
     (line,) = [line for line in logs if line["event"] == "a transport does not deliver"]
     assert line["transport"] == "xhr_streaming"
-    assert line["reason"].endswith("no session through xhr_streaming within 0.3 s")
+    assert line["reason"].endswith("no session through xhr_streaming within 1 s")
 
 
 async def test_xhr_takes_over_when_the_websocket_that_was_offered_fails(
