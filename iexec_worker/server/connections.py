@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import define, field, frozen
 from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.events import Closed
 from hypercorn.protocol.h11 import H2CProtocolRequiredError, H2ProtocolAssumedError
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -90,7 +91,14 @@ class Connections:
 
 
 class _Connection(TCPServer):
-    """A connection of Hypercorn's that ends when its client wants to speak HTTP/2."""
+    """A connection of Hypercorn's that ends when its client goes, or wants to speak HTTP/2."""
+
+    async def protocol_send(self, event: Event) -> None:
+        try:
+            await super().protocol_send(event)
+        except trio.BusyResourceError:
+            # The client has gone: its connection is being shut by the task that noticed.
+            await self.protocol.handle(Closed())
 
     async def _read_data(self) -> None:
         self.protocol = _Http1(self.protocol.protocol, self._initiate_server_close)  # type: ignore[assignment]  # a wrapper for another
