@@ -2,7 +2,7 @@
 #
 #   make demo                 a pool, a worker and a task on this machine; ARGS="--tasks 5" for more
 #   make test                 formatter, linter, types, tests;  ARGS="tests/chain -x" for a part of them
-#   make unit                 the tests that need neither engine nor node; in seconds
+#   make unit                 the tests that need neither engine nor node
 #   make chaos                a life cut at every step, in memory; real workers cut 200 times; faults
 #                             that once broke something, a minute of each; then ten minutes of faults
 #                             in a pool with workers, as root; ARGS="--seed 7"
