@@ -32,15 +32,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-http", type=int, default=5, help="seconds of requests (default: 5)")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Engines, nodes and workers are processes that share a machine with strangers: what failed for
-    # want of a processor is tried once more, and listed as such in the end.
-    for item in items:
-        if item.get_closest_marker("docker") or item.get_closest_marker("node"):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
 def pytest_collection_finish() -> None:
     # What was imported stays: looking for garbage in it, again and again, takes seconds.
     gc.freeze()
