@@ -57,7 +57,7 @@ class Sandbox:
         if left_out != self._said:
             self._said = left_out
             log.warning("the engine cannot limit everything of apps", not_limited=left_out)
-        await self.network.prepare(info["ID"])
+        await self.network.prepare(info)
         self._limits = found
 
     async def keep(self) -> None:

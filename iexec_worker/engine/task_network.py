@@ -18,7 +18,7 @@ from iexec_worker.engine.tenancy import Tenancy
 from iexec_worker.errors import EngineRefused, Unavailable, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from docker import APIClient
@@ -42,9 +42,11 @@ class Place:
     tenancy: Tenancy
 
     @classmethod
-    def of(cls, engine_id: str) -> Place:
-        """Name everything after the engine."""
-        tag = hashlib.sha256(engine_id.encode()).hexdigest()[:8]
+    def of(cls, engine: Mapping[str, Any]) -> Place:
+        """Name everything after the *engine*, of which this is its own `info`."""
+        # Engines of one host may share an id, which they keep in /etc: not so where their data is.
+        told = f"{engine['ID']} {engine.get('DockerRootDir', '')}"
+        tag = hashlib.sha256(told.encode()).hexdigest()[:8]
         # Names of interfaces have 15 letters at most.
         bridge = f"iexec-{tag}"
         return cls(bridge, Rules(bridge, f"IEXEC-{tag}"), Tenancy(f"iexec-worker/{bridge}"))
@@ -80,11 +82,15 @@ class TaskNetwork:
             return "none"
         return None if self._firewall is None else NAME
 
-    async def prepare(self, engine_id: str) -> None:
-        """Set up what is wanted, or clear what an earlier life left. For an engine that came up."""
+    async def prepare(self, info: Mapping[str, Any]) -> None:
+        """
+        Set up what is wanted, or clear what an earlier life left.
+
+        For an engine that came up and told *info* of itself.
+        """
         async with self._busy:
             if self._place is None:
-                self._place = Place.of(engine_id)
+                self._place = Place.of(info)
             if self.wanted != "public":
                 await self._clear(self._place)
             elif self._firewall is not None:

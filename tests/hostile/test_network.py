@@ -163,8 +163,7 @@ async def test_what_a_killed_worker_left_is_removed_by_one_that_wants_none_of_it
 ) -> None:
     place, firewall = await place_of(arena), await Firewall.find()
     # The kernel does this for a process that is killed.
-    killed = Place.of((await arena.engine.call(lambda api: api.info()))["ID"]).tenancy
-    assert killed.is_used()
+    assert (await place_of(arena)).tenancy.is_used()
     assert public.network._place is not None
     public.network._place.tenancy.leave()
 
@@ -203,4 +202,4 @@ async def test_an_engine_elsewhere_gives_the_full_network_and_one_warning(
 
 async def place_of(arena: Arena) -> Place:
     info = await arena.engine.call(lambda api: api.info())
-    return Place.of(info["ID"])
+    return Place.of(info)
