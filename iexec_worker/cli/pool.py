@@ -16,11 +16,14 @@ import click
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from contextlib import AsyncExitStack
 
     from iexec_worker.devpool.options import PoolOptions
     from iexec_worker.devpool.pool import Pool
+    from iexec_worker.devpool.tee.trust import Trust
     from iexec_worker.devpool.wallets import Wallet
+    from iexec_worker.model import TeeFramework
 
 _folder = click.Path(path_type=Path, file_okay=False)
 _port = click.IntRange(0, 65535)
@@ -42,6 +45,11 @@ def _version(_ctx: click.Context, _parameter: click.Parameter, text: str) -> str
 @click.option("--folder", type=_folder, help="For wallets, logs and results; default: a new one.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--version", "release", default="9.3.0", show_default=True, callback=_version)
+@click.option(
+    "--tee",
+    type=click.Choice(["scone", "gramine", "tdx"]),
+    help="Take trusted tasks, too; stand-ins as those of `demo --tee` go with it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of shell lines.")
 def command(
     *,
@@ -54,20 +62,23 @@ def command(
     folder: Path | None,
     workers: int,
     release: str,
+    tee: str | None,
     as_json: bool,
 ) -> None:
     """
     Start a pool on this machine and keep it up until Ctrl-C or SIGTERM.
 
     Prints the environment with which a worker joins it; --workers wallets, with gas and a stake,
-    are made for that. A port 0 takes a free one. Needs npm, once, to fetch the chain; it needs no
-    container engine. Whoever wants to buy with the iExec SDK copies what is in the folder `sdk`.
+    are made for that. A port 0 takes a free one. Needs npm, once, to fetch the chain, and no
+    container engine but with --tee: the stand-ins of trusted tasks are images of it. Whoever wants
+    to buy with the iExec SDK copies what is in the folder `sdk`.
     """
     import attrs
 
     from iexec_worker.cli import embedded
     from iexec_worker.devpool.demo.scene import QUICK
     from iexec_worker.devpool.options import PoolOptions
+    from iexec_worker.model import TeeFramework
 
     ports = {
         "--port": port,
@@ -87,8 +98,9 @@ def command(
         node_port=node_port,
         scheduler=attrs.evolve(QUICK, version=release),
     )
+    framework = TeeFramework[tee.upper()] if tee else None
     with embedded.log_into(options.folder / "pool.log"):
-        embedded.run(lambda: _keep(options, workers, as_json=as_json))
+        embedded.run(lambda: _keep(options, workers, framework, as_json=as_json))
 
 
 def _require(bind: str, ports: Mapping[str, int]) -> None:
@@ -104,26 +116,59 @@ def _require(bind: str, ports: Mapping[str, int]) -> None:
             ) from error
 
 
-async def _keep(options: PoolOptions, workers: int, *, as_json: bool) -> None:
+async def _keep(
+    options: PoolOptions, workers: int, framework: TeeFramework | None, *, as_json: bool
+) -> None:
+    from contextlib import AsyncExitStack
+
     import trio
 
     from iexec_worker.devpool import sdk, wallets
     from iexec_worker.devpool.pool import open_pool
 
-    async with open_pool(options) as pool:
-        made = []
-        for number in range(1, workers + 1):
+    variables = {f"worker-{number}": dict[str, str]() for number in range(1, workers + 1)}
+    app = ""
+    async with AsyncExitStack() as stack:
+        trust = None
+        if framework is not None:
+            host, trust = await _trust(stack, options.folder, framework, tuple(variables))
+            options, app = trust.include(options), trust.kit.app
+            variables = {name: {"DOCKER_HOST": host} | trust.variables(name) for name in variables}
+        pool = await stack.enter_async_context(open_pool(options))
+        if trust is not None:
+            trust.settle(pool)
+        joining = []
+        for number, (name, own) in enumerate(variables.items(), 1):
             wallet = await wallets.make(options.folder, f"wallet-{number}")
             await wallets.fund(pool.market, wallet)
-            made.append(wallet)
+            joining.append(_worker(pool, wallet, number) | {"IEXEC_WORKER_NAME": name} | own)
         await sdk.write(pool, options.folder / "sdk")
-        told = describe(pool, made, options.folder / "sdk")
+        told = describe(pool, joining, options.folder / "sdk", app)
         click.echo(json.dumps(told, indent=2) if as_json else _shell(told))
         await trio.sleep_forever()
 
 
-def describe(pool: Pool, wallets: list[Wallet], sdk: Path) -> dict[str, Any]:
-    """Everything a worker or a requester has to know of *pool*, as plain values."""
+async def _trust(
+    stack: AsyncExitStack, folder: Path, framework: TeeFramework, workers: Sequence[str]
+) -> tuple[str, Trust]:
+    """Return the engine's address and what trusted tasks need there."""
+    from iexec_worker.cli import embedded
+    from iexec_worker.devpool.engine import engine
+    from iexec_worker.devpool.tee.trust import open_trust
+
+    wanted = embedded.environment().get("DOCKER_HOST") or None
+    found = await stack.enter_async_context(engine(folder / "engine", host=wanted))
+    opened = open_trust(found.host, folder / "trust", framework, workers)
+    return found.host, await stack.enter_async_context(opened)
+
+
+def describe(pool: Pool, workers: list[dict[str, str]], sdk: Path, app: str) -> dict[str, Any]:
+    """
+    Everything a worker or a requester has to know of *pool*, as plain values.
+
+    *workers* have an environment each; *app* is the image of a trusted one, where there is one.
+    """
+    trusted = {"trustedApp": app} if app else {}
     return {
         "pool": pool.chain.pool_address,
         "scheduler": pool.url,
@@ -136,13 +181,14 @@ def describe(pool: Pool, wallets: list[Wallet], sdk: Path) -> dict[str, Any]:
         "chainJson": str(sdk / "chain.json"),
         "poolOwnerKey": pool.owner_key,
         "requesterKeys": list(pool.requester_keys),
-        "workers": [_worker(pool, wallet, number) for number, wallet in enumerate(wallets, 1)],
+        "workers": workers,
+        **trusted,
     }
 
 
 def _worker(pool: Pool, wallet: Wallet, number: int) -> dict[str, str]:
     """The environment of worker *number*; several on one machine differ in name and port."""
-    own = {"IEXEC_WORKER_NAME": f"worker-{number}", "IEXEC_WORKER_PORT": str(13_099 + number)}
+    own = {"IEXEC_WORKER_PORT": str(13_099 + number)}
     return pool.environment(wallet.path, wallet.password) | own
 
 

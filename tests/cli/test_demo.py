@@ -124,7 +124,7 @@ def test_trusted_tasks_are_proved_too(
     assert hashlib.sha256(dataset.read_bytes()).hexdigest() in seen
     assert processes_about(tmp_path) == []
     client = docker.DockerClient(base_url=engine_url)
-    assert [network.name for network in client.networks.list(names=["iexec-demo-"])] == []
+    assert [network.name for network in client.networks.list(names=["iexec-pool-"])] == []
     assert client.containers.list(all=True, filters={"name": "iexec-las-"}) == []
     client.close()
 

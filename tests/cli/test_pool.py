@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from iexec_worker.devpool.chaos.processes import children
+from iexec_worker.devpool.tags import tag_of
+from iexec_worker.model import TeeFramework
 
 if TYPE_CHECKING:
     import subprocess
@@ -68,6 +70,24 @@ def test_its_environment_lets_a_worker_in(start: Start, tmp_path: Path) -> None:
     assert first["IEXEC_WORKER_WALLET_PATH"] != second["IEXEC_WORKER_WALLET_PATH"]
     assert {first["IEXEC_WORKER_NAME"], second["IEXEC_WORKER_NAME"]} == {"worker-1", "worker-2"}
     assert {findings[name] for name in ("wallet", "login", "chain id", "gas", "stake")} == {"ok"}
+
+
+@pytest.mark.docker
+def test_one_for_trusted_tasks_lets_a_worker_in_that_takes_them(
+    start: Start, tmp_path: Path, engine_url: str
+) -> None:
+    arguments = ("--tee", "tdx", "--json", "--folder", str(tmp_path), *FREE)
+    pool = told(start("pool", *arguments, DOCKER_HOST=engine_url))
+    (worker,) = pool["workers"]
+    check = start("check", "--json", **worker)
+    findings = {f["name"]: f["level"] for f in json.loads(check.communicate(timeout=30)[0])}
+    orders = json.loads((tmp_path / "sdk" / "orders-tdx.json").read_text())
+
+    assert worker["DOCKER_HOST"] == engine_url
+    assert {findings[name] for name in ("engine", "login")} == {"ok"}
+    assert os.access(worker["IEXEC_WORKER_TDX_AGENT"], os.X_OK)
+    assert orders[str(pool["chainId"])]["workerpoolorder"]["tag"] == tag_of(TeeFramework.TDX)
+    assert pool["trustedApp"].endswith("/iexec-demo-app:1.0")
 
 
 def test_it_describes_its_chain_for_the_sdk(start: Start, tmp_path: Path) -> None:

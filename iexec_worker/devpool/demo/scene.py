@@ -8,17 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import attrs
 import trio
 from attrs import frozen
 
 from iexec_worker.devpool import images, wallets
-from iexec_worker.devpool.demo.trust import open_trust
 from iexec_worker.devpool.engine import engine
 from iexec_worker.devpool.options import PoolOptions
 from iexec_worker.devpool.pool import Pool, open_pool
 from iexec_worker.devpool.registry import registry
 from iexec_worker.devpool.scheduler.settings import Periods, SchedulerSettings
+from iexec_worker.devpool.tee.trust import open_trust
 from iexec_worker.devpool.worker_process import WorkerProcess, worker_process
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iexec_worker.devpool.demo.options import DemoOptions
-    from iexec_worker.devpool.demo.trust import Trust
+    from iexec_worker.devpool.tee.trust import Trust
 
 #: A registry that is never there (port 9 is `discard`): what is pulled from it fails at once, and
 #: a worker then uses the image of that name which the engine has. So a local image is run exactly
@@ -95,10 +94,8 @@ async def open_scene(options: DemoOptions, say: Callable[[str], None]) -> AsyncI
 async def _trust(stack: AsyncExitStack, options: DemoOptions, host: str) -> Trust | None:
     if options.framework is None:
         return None
-    store = await stack.enter_async_context(registry(options.folder / "registry"))
-    folder = options.folder / "trust"
     return await stack.enter_async_context(
-        open_trust(host, store, folder, options.framework, options.names)
+        open_trust(host, options.folder / "trust", options.framework, options.names)
     )
 
 
@@ -106,7 +103,7 @@ def _pool_options(options: DemoOptions, trust: Trust | None) -> PoolOptions:
     wanted = PoolOptions(options.cache, options.folder / "pool", scheduler=QUICK)
     if trust is None:
         return wanted
-    return attrs.evolve(wanted, container_host=trust.address, frameworks=(trust.framework,))
+    return trust.include(wanted)
 
 
 async def _image(stack: AsyncExitStack, options: DemoOptions, host: str) -> str:

@@ -1,4 +1,4 @@
-"""What makes a demo one of trusted tasks: enclaves' images, a machine for them, and networks."""
+"""What makes a pool one of trusted tasks: enclaves' images, a machine for them, and networks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+import attrs
 from attrs import frozen
 
 from iexec_worker.devpool.network import network
+from iexec_worker.devpool.registry import registry
 from iexec_worker.devpool.tags import tag_of
 from iexec_worker.devpool.tee import enclave_config
 from iexec_worker.devpool.tee.kit import open_kit
@@ -18,15 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
+    from iexec_worker.devpool.options import PoolOptions
     from iexec_worker.devpool.pool import Pool
-    from iexec_worker.devpool.registry import Registry
     from iexec_worker.devpool.tee.kit import Kit
     from iexec_worker.model import TeeFramework
 
 #: The port at which enclaves find workers, which is why each has a network of its own.
 _PORT: Final = "13100"
 
-#: Datasets of a demo are not encrypted, but an SMS has to have their key.
+#: Datasets are not encrypted here, but an SMS has to have their key.
 _KEY: Final = "none"
 
 
@@ -61,6 +63,10 @@ class Trust:
         """The tag of a deal."""
         return tag_of(self.framework)
 
+    def include(self, options: PoolOptions) -> PoolOptions:
+        """Have a pool of *options* take such tasks, and its containers find it."""
+        return attrs.evolve(options, container_host=self.address, frameworks=(self.framework,))
+
     def variables(self, worker: str) -> dict[str, str]:
         """With which *worker* takes the tasks, and its enclaves find it."""
         found = self.networks[worker]
@@ -82,15 +88,20 @@ class Trust:
 
 @asynccontextmanager
 async def open_trust(
-    host: str, store: Registry, folder: Path, framework: TeeFramework, workers: Sequence[str]
+    host: str, folder: Path, framework: TeeFramework, workers: Sequence[str]
 ) -> AsyncIterator[Trust]:
-    """Open it for *workers*, by name; its images are in *store*. Raises Fatal as its parts do."""
+    """
+    Open it for *workers*, by name, whose engine is at *host*.
+
+    Its images are in a registry in *folder*. Raises Fatal as its parts do.
+    """
     mark = secrets.token_hex(3)
     async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(registry(folder / "registry"))
         kit = await stack.enter_async_context(open_kit(host, store, folder, {framework}))
         networks = {}
         for worker in workers:
-            name = f"iexec-demo-{mark}-{worker}"
+            name = f"iexec-pool-{mark}-{worker}"
             gateway = await stack.enter_async_context(network(host, name))
             networks[worker] = Network(name, gateway)
         yield Trust(framework, kit, networks)
