@@ -34,11 +34,11 @@ demo:
 test:
 	@scripts/setup test
 	@$(MAKE) --no-print-directory check
-	$(BIN)/pytest $(ARGS)
+	@scripts/test $(ARGS)
 
 unit:
 	@scripts/setup python
-	$(BIN)/pytest -m 'not docker and not node and not slow and not hostile' $(ARGS)
+	$(BIN)/pytest -n auto -m 'not docker and not node and not slow and not hostile' $(ARGS)
 
 check:
 	$(BIN)/ruff format --check .
