@@ -11,8 +11,6 @@ import httpx
 import pytest
 import trio
 from attrs import define, field, frozen
-from hypercorn.config import Config
-from hypercorn.trio import serve
 from quart import Response, request
 from quart_trio import QuartTrio
 
@@ -23,6 +21,7 @@ from iexec_worker.model import ZERO_ADDRESS, Authorization
 from iexec_worker.results.body import CHUNK
 from iexec_worker.results.proxy import ResultProxy
 from iexec_worker.transport import make_client
+from tests.served import served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -73,16 +72,8 @@ class Server:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     server = Server()
-    config = Config()
-    config.bind = ["127.0.0.1:0"]
-    config.errorlog = None
-    async with trio.open_nursery() as nursery:
-        urls = await nursery.start(
-            partial(serve, server.app(), config, shutdown_trigger=trio.sleep_forever)
-        )
-        server.url = urls[0]
+    async with served(server.app()) as server.url:
         yield server
-        nursery.cancel_scope.cancel()
 
 
 @pytest.fixture

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-import trio
 from attrs import define, field, frozen
-from hypercorn.config import Config
-from hypercorn.trio import serve
 from quart import Response, request
 from quart_trio import QuartTrio
 
 from iexec_worker.config import Proxies
 from iexec_worker.tee.sms import Sms
 from iexec_worker.transport import make_client
+from tests.served import served
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -107,16 +104,8 @@ async def server() -> AsyncIterator[Server]:
     server = Server()
     server.answer("GET /tee/framework", "SCONE")
     server.answer("GET /tee/properties/SCONE/v5", PROPERTIES)
-    config = Config()
-    config.bind = ["127.0.0.1:0"]
-    config.errorlog = None
-    async with trio.open_nursery() as nursery:
-        urls = await nursery.start(
-            partial(serve, server.app(), config, shutdown_trigger=trio.sleep_forever)
-        )
-        server.url = urls[0]
+    async with served(server.app()) as server.url:
         yield server
-        nursery.cancel_scope.cancel()
 
 
 @pytest.fixture
