@@ -114,14 +114,9 @@ def _read(
             log.info("TDX agent", task=task.chain_task_id, line=redactor.text(line))
     if ended.status != 0:
         raise _failed(_end(ended))
-    if not services.pre.image and needs_pre(task):
+    if not services.pre.image and task.has_input:
         raise _failed("the session has no pre-compute, which the task needs")
     return services
-
-
-def needs_pre(task: TaskDescription) -> bool:
-    """True iff there is something for a pre-compute to fetch."""
-    return task.has_dataset or bool(task.params.input_files or task.params.bulk_cid)
 
 
 def _end(ended: Ended) -> str:
