@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     # Options have to be known before the folder that uses them is looked at: `tests/chaos`.
     group = parser.getgroup("chaos")
-    group.addoption("--chaos-seed", type=int, help="repeat the sweep that had this seed")
+    drawn = random.SystemRandom().randrange(10**6)
     group.addoption(
-        "--chaos-share", type=float, default=0.05, help="of all points of the sweep (default: 0.05)"
+        "--chaos-seed", type=int, default=drawn, help="repeat the sweep that had this seed"
+    )
+    group.addoption(
+        "--chaos-share", type=float, default=0.1, help="of all points of the sweep (default: 0.1)"
     )
     group.addoption("--chaos-points", type=int, default=6, help="cuts of real workers (default: 6)")
     group.addoption("--chaos-seeds", type=int, default=1, help="kept seeds of chaos (default: 1)")
@@ -38,10 +41,10 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session")
-def seed(request: pytest.FixtureRequest) -> int:
+def seed(pytestconfig: pytest.Config) -> int:
     """What all randomness of the sweep comes from."""
-    given: int | None = request.config.getoption("--chaos-seed")
-    return random.SystemRandom().randrange(10**6) if given is None else given
+    drawn: int = pytestconfig.getoption("--chaos-seed")
+    return drawn
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.chaos.sweep import sweeping
+from tests.chaos.sweep import Sweep, sweeping
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
-    from tests.chaos.sweep import Sweep
+_SWEEP: Final = pytest.StashKey[Sweep]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,9 +19,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # At once: it computes while the tests before it wait for engines and nodes.
+    paths = _swept(session.items)
+    if not paths or session.config.option.collectonly:
+        return
+    stack = ExitStack()
+    session.config.add_cleanup(stack.close)
+    seed, share = map(session.config.getoption, ("--chaos-seed", "--chaos-share"))
+    session.stash[_SWEEP] = stack.enter_context(sweeping(seed, share, paths))
+
+
+def _swept(items: Sequence[pytest.Item]) -> list[str]:
+    """Return the paths that *items* want to see cut."""
+    functions = (item for item in items if isinstance(item, pytest.Function))
+    return [str(each.callspec.params["path"]) for each in functions if "sweep" in each.fixturenames]
+
+
 @pytest.fixture(scope="session")
-def sweep(request: pytest.FixtureRequest, seed: int) -> Iterator[Sweep]:
-    items = (item for item in request.session.items if isinstance(item, pytest.Function))
-    paths = [str(item.callspec.params["path"]) for item in items if "sweep" in item.fixturenames]
-    with sweeping(seed, request.config.getoption("--chaos-share"), paths) as sweep:
-        yield sweep
+def sweep(request: pytest.FixtureRequest) -> Sweep:
+    return request.session.stash[_SWEEP]

@@ -6,7 +6,7 @@ import gc
 import os
 import random
 import shutil
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,7 +19,8 @@ from tests.chaos.paths import PATHS, Script
 from tests.chaos.run import Broken, Cut, Point, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from tests.chaos.run import Report
 
@@ -104,41 +105,49 @@ def cuts(job: Job, steps: int, share: float) -> list[tuple[Point, ...]]:
 
 @define(eq=False)
 class Sweep:
-    """Runs points in *processes*."""
+    """Runs points in *processes*, from the moment it is made; a thread hands them over."""
 
     seed: int
     share: float
+    paths: Sequence[str]
     processes: ProcessPoolExecutor
-    _verdicts: dict[str, Iterable[str]] = field(factory=dict, init=False)
+    thread: ThreadPoolExecutor
+    _begun: Future[dict[str, Iterable[str]]] = field(init=False)
 
-    def begin(self, paths: Iterable[str]) -> None:
-        """Have the runs of all *paths* done side by side: no processor waits for a path's last."""
-        wholes = [Job(path, self.seed) for path in paths]
+    def __attrs_post_init__(self) -> None:
+        self._begun = self.thread.submit(self._begin)
+
+    def _begin(self) -> dict[str, Iterable[str]]:
+        """Have the runs of all paths done side by side: no processor waits for a path's last."""
+        verdicts: dict[str, Iterable[str]] = {}
+        wholes = [Job(path, self.seed) for path in self.paths]
         for whole, steps in zip(wholes, self.processes.map(measured, wholes), strict=True):
             if isinstance(steps, str):
-                self._verdicts[whole.path] = [steps]
+                verdicts[whole.path] = [steps]
                 continue
             jobs = [evolve(whole, cuts=points) for points in cuts(whole, steps, self.share)]
-            self._verdicts[whole.path] = self.processes.map(verdict, jobs, chunksize=_CHUNK)
+            verdicts[whole.path] = self.processes.map(verdict, jobs, chunksize=_CHUNK)
+        return verdicts
 
     def __call__(self, path: str) -> list[str]:
         """Return what is wrong with the runs of *path*."""
-        return [*filter(None, self._verdicts[path])]
+        return [*filter(None, self._begun.result()[path])]
 
 
 @contextmanager
-def sweeping(seed: int, share: float, paths: Iterable[str]) -> Iterator[Sweep]:
-    """Begin a sweep in processes of its own: new ones, for this one may have threads."""
+def sweeping(seed: int, share: float, paths: Sequence[str]) -> Iterator[Sweep]:
+    """Sweep in processes of its own: new ones, for this one may have threads."""
     count = len(os.sched_getaffinity(0))
     processes = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_settle)
-    try:
-        sweep = Sweep(seed, share, processes)
-        sweep.begin(paths)
-        yield sweep
-    finally:
-        processes.shutdown(cancel_futures=True)
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            yield Sweep(seed, share, paths, processes, thread)
+        finally:
+            processes.shutdown(cancel_futures=True)
 
 
 def _settle() -> None:
     """Keep what was imported: it need not be looked through again and again."""
     gc.freeze()
+    # Others who wait for their turn are tests of things that have time limits.
+    os.nice(19)
