@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -15,8 +16,14 @@ from iexec_worker.devpool.lifeline import lifeline
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
 #: Between two looks whether a process serves: short against any start-up, long against a look.
 _LOOK_EVERY: Final = 0.02
@@ -32,6 +39,17 @@ SBIN: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 def find(command: str) -> str | None:
     """The path of *command*, None if it is not installed."""
     return shutil.which(command) or shutil.which(command, path=SBIN)
+
+
+def children(pid: int) -> Iterator[int]:
+    """The processes that *pid* has started and that run now."""
+    # Not by /proc/<pid>/task/*/children: they move when a thread ends, and would be missed.
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The name, in brackets, may hold anything; state and parent come after it.
+            _, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            if int(parent) == pid:
+                yield int(stat.parent.name)
 
 
 @frozen

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ import trio
 from attrs import frozen
 from docker.errors import DockerException
 
-from iexec_worker.devpool.child import SBIN, child, find
+from iexec_worker.devpool.child import SBIN, child, children, find
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ async def prepared(
         try:
             yield Prepared((*command, *options), host)
         finally:
+            _end_left_over(Path(run))
             _unmount(folder, Path(run))
 
 
@@ -177,6 +179,17 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
 
 def _said(done: subprocess.CompletedProcess[str]) -> str:
     return (done.stderr or done.stdout).strip()
+
+
+def _end_left_over(run: Path) -> None:
+    """End what a killed engine with its files in *run* left running: its containers and theirs."""
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if not any(word.startswith(f"{run}/") for word in line.read_text().split("\0")):
+                continue
+            shim = int(line.parent.name)
+            for pid in (*children(shim), shim):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _unmount(*folders: Path) -> None:

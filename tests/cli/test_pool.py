@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from iexec_worker.devpool.chaos.processes import children
+from iexec_worker.devpool.child import children
 from iexec_worker.devpool.tags import tag_of
 from iexec_worker.model import TeeFramework
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,7 @@ import docker
 import pytest
 import trio
 
-from iexec_worker.devpool.chaos.processes import children
-from iexec_worker.devpool.child import find
+from iexec_worker.devpool.child import children, find
 from iexec_worker.devpool.engine import Engine, engine
 from iexec_worker.devpool.images import Recipe, build, demo_app, push, remove
 from iexec_worker.devpool.registry import Registry, registry
@@ -46,6 +46,17 @@ async def private(tmp_path: Path) -> AsyncIterator[Registry]:
 
 def client(host: str) -> docker.DockerClient:
     return docker.DockerClient(base_url=host, timeout=30)
+
+
+def started_by(folder: Path) -> list[int]:
+    """The processes of the engine whose socket is in *folder*."""
+    found = []
+    for line in [*Path("/proc").glob("[0-9]*/cmdline")]:
+        # Others come and go.
+        with suppress(OSError):
+            if f"\0{folder}/" in line.read_text():
+                found.append(int(line.parent.name))
+    return found
 
 
 def pull(host: str, image: str, registry_: Registry) -> None:
@@ -109,6 +120,30 @@ async def test_a_killed_engine_leaves_no_mounts(tmp_path: Path) -> None:
         os.kill(int(pid), signal.SIGKILL)
 
     assert not mounted(tmp_path)
+
+
+@own_engine
+@pytest.mark.docker
+@pytest.mark.slow
+async def test_a_killed_engine_leaves_no_processes(tmp_path: Path) -> None:
+    async with engine(tmp_path / "engine", host=NOWHERE) as own:
+        await build(own.host, "app:1", demo_app())
+        with_ = client(own.host)
+        app = with_.containers.run("app:1", "sleep=600", detach=True)
+        app.reload()
+        with_.close()
+        folder = Path(own.host.removeprefix("unix://")).parent
+        dockerd = int((folder / "pid").read_text())
+        found = [app.attrs["State"]["Pid"], *started_by(folder)]
+        assert dockerd in found
+        running = [os.pidfd_open(pid) for pid in found]
+        os.kill(dockerd, signal.SIGKILL)
+
+    # Readable when they have ended.
+    ended = [select.select([each], [], [], 10)[0] for each in running]
+    for each in running:
+        os.close(each)
+    assert ended == [[each] for each in running]
 
 
 @own_engine

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from iexec_worker.devpool.child import children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,17 +31,6 @@ def frozen(pid: int) -> Iterator[None]:
     finally:
         for each in reversed(stopped):
             _signal(each, signal.SIGCONT)
-
-
-def children(pid: int) -> Iterator[int]:
-    """The processes that *pid* has started and that run now."""
-    # Not by /proc/<pid>/task/*/children: they move when a thread ends, and would be missed.
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            # The name, in brackets, may hold anything; state and parent come after it.
-            _, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
-            if int(parent) == pid:
-                yield int(stat.parent.name)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:
