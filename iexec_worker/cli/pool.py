@@ -154,8 +154,10 @@ async def _trust(
     """Return the engine's address and what trusted tasks need there."""
     from iexec_worker.cli import embedded
     from iexec_worker.devpool.engine import engine
+    from iexec_worker.devpool.scratch import scratch
     from iexec_worker.devpool.tee.trust import open_trust
 
+    await stack.enter_async_context(scratch(folder / "trust", folder / "engine" / "data"))
     wanted = embedded.environment().get("DOCKER_HOST") or None
     found = await stack.enter_async_context(engine(folder / "engine", host=wanted))
     opened = open_trust(found.host, folder / "trust", framework, workers)

@@ -77,7 +77,8 @@ def test_one_for_trusted_tasks_lets_a_worker_in_that_takes_them(
     start: Start, tmp_path: Path, engine_url: str
 ) -> None:
     arguments = ("--tee", "tdx", "--json", "--folder", str(tmp_path), *FREE)
-    pool = told(start("pool", *arguments, DOCKER_HOST=engine_url))
+    process = start("pool", *arguments, DOCKER_HOST=engine_url)
+    pool = told(process)
     (worker,) = pool["workers"]
     check = start("check", "--json", **worker)
     findings = {f["name"]: f["level"] for f in json.loads(check.communicate(timeout=30)[0])}
@@ -88,6 +89,10 @@ def test_one_for_trusted_tasks_lets_a_worker_in_that_takes_them(
     assert os.access(worker["IEXEC_WORKER_TDX_AGENT"], os.X_OK)
     assert orders[str(pool["chainId"])]["workerpoolorder"]["tag"] == tag_of(TeeFramework.TDX)
     assert pool["trustedApp"].endswith("/iexec-demo-app:1.0")
+
+    process.terminate()
+    assert process.wait(timeout=20) == 0
+    assert not (tmp_path / "trust").exists()
 
 
 def test_it_describes_its_chain_for_the_sdk(start: Start, tmp_path: Path) -> None:

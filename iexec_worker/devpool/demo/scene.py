@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -17,12 +15,12 @@ from iexec_worker.devpool.options import PoolOptions
 from iexec_worker.devpool.pool import Pool, open_pool
 from iexec_worker.devpool.registry import registry
 from iexec_worker.devpool.scheduler.settings import Periods, SchedulerSettings
+from iexec_worker.devpool.scratch import scratch
 from iexec_worker.devpool.tee.trust import open_trust
 from iexec_worker.devpool.worker_process import WorkerProcess, worker_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
-    from pathlib import Path
 
     from iexec_worker.devpool.demo.options import DemoOptions
     from iexec_worker.devpool.tee.trust import Trust
@@ -69,7 +67,7 @@ async def open_scene(options: DemoOptions, say: Callable[[str], None]) -> AsyncI
     async with AsyncExitStack() as stack:
         # Last of all, when nobody writes to them any more: only logs and results are kept.
         stores = (folder / "registry", folder / "trust")
-        stack.push_async_callback(_clear, *stores, folder / "engine" / "data")
+        await stack.enter_async_context(scratch(*stores, folder / "engine" / "data"))
         say("looking for a container engine")
         found = await stack.enter_async_context(engine(folder / "engine", host=options.engine))
         say(f"container engine at {found.host}" + (", our own" if found.own else ""))
@@ -127,12 +125,6 @@ async def _image(stack: AsyncExitStack, options: DemoOptions, host: str) -> str:
 async def _forget(host: str, image: str) -> None:
     with trio.move_on_after(10, shield=True):
         await images.remove(host, image)
-
-
-async def _clear(*folders: Path) -> None:
-    with trio.CancelScope(shield=True):
-        for folder in folders:
-            await trio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
 
 
 def tagged(image: str) -> str:
