@@ -94,9 +94,11 @@ async def test_a_full_worker_computes_no_more_and_asks_for_no_more(
     assert most_at_once(computed) == 2
     first, second, *_ = sorted(computed)
     asked = [call.at for call in pool.record.calls("GET /replicates/available")]
-    # Both slots are taken from the start of the second task to the end of the first.
-    assert first[1] - second[0] > 1
-    assert not [at for at in asked if second[0] < at < first[1]]
+    # Both slots are taken from the start of the second task to the end of the first app, which is
+    # not told before the slot is free: on a busy machine the next question comes first.
+    end = first[0] + 2
+    assert end - second[0] > 1
+    assert not [at for at in asked if second[0] < at < end]
 
 
 @pytest.mark.buys(*(Order(f"sleep=1 {n}") for n in range(6)))
