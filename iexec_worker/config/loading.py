@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from iexec_worker.config import sections as s
-from iexec_worker.config import unknown
+import iexec_worker.config.sections as s
 from iexec_worker.config.source import Reading, Setting, read
+from iexec_worker.config.unknown import warnings as misspelt
 from iexec_worker.config.variables import ALL, REGISTRY_PREFIX, registry
 from iexec_worker.errors import ConfigError
 
@@ -52,7 +52,7 @@ def load(environ: Mapping[str, str], *, cpu_count: int) -> Loaded:
     return Loaded(
         _config(groups, logins, _wallet(readings), cpu_count),
         _settings(readings, groups, cpu_count),
-        (*_login_warnings(logins), *unknown.warnings(environ, _names(variables))),
+        (*_login_warnings(logins), *misspelt(environ, _names(variables))),
     )
 
 

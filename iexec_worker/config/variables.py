@@ -11,7 +11,7 @@ from typing import Final
 
 from attrs import frozen
 
-from iexec_worker.config import parsers as p
+import iexec_worker.config.parsers as p
 
 
 @frozen
