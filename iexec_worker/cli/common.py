@@ -1,10 +1,10 @@
-"""What commands share: the configuration of this process."""
+"""What commands share: the configuration of this process, and words of their options."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -12,6 +12,10 @@ from iexec_worker.config import Config, Loaded, WalletFile, load, load_wallet
 
 if TYPE_CHECKING:
     from iexec_worker.app.systemd import Unit
+
+
+#: Frameworks of trusted tasks, by the names that people type.
+FRAMEWORKS: Final = click.Choice(["scone", "gramine", "tdx"])
 
 
 def loaded() -> Loaded:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from iexec_worker.cli.common import FRAMEWORKS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -42,7 +44,7 @@ _folder = click.Path(path_type=Path, file_okay=False)
 @click.option("--callback", is_flag=True, help="Deliver results to a contract, not to a storage.")
 @click.option(
     "--tee",
-    type=click.Choice(["scone", "gramine", "tdx"]),
+    type=FRAMEWORKS,
     help="Trusted tasks; null devices and test enclaves stand for the hardware.",
 )
 @click.option("--keep", is_flag=True, help="Leave everything up until Ctrl-C.")

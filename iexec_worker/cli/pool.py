@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from iexec_worker.cli.common import FRAMEWORKS
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def _version(_ctx: click.Context, _parameter: click.Parameter, text: str) -> str
 @click.option("--version", "release", default="9.3.0", show_default=True, callback=_version)
 @click.option(
     "--tee",
-    type=click.Choice(["scone", "gramine", "tdx"]),
+    type=FRAMEWORKS,
     help="Take trusted tasks, too; stand-ins as those of `demo --tee` go with it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of shell lines.")
@@ -124,34 +125,31 @@ async def _keep(
     import trio
 
     from iexec_worker.devpool import sdk, wallets
+    from iexec_worker.devpool.options import worker_names
     from iexec_worker.devpool.pool import open_pool
 
-    variables = {f"worker-{number}": dict[str, str]() for number in range(1, workers + 1)}
-    app = ""
+    names = worker_names(workers)
     async with AsyncExitStack() as stack:
-        trust = None
-        if framework is not None:
-            host, trust = await _trust(stack, options.folder, framework, tuple(variables))
-            options, app = trust.include(options), trust.kit.app
-            variables = {name: {"DOCKER_HOST": host} | trust.variables(name) for name in variables}
-        pool = await stack.enter_async_context(open_pool(options))
+        trust = await _trust(stack, options.folder, framework, names) if framework else None
+        trusted = trust.include(options) if trust else options
+        pool = await stack.enter_async_context(open_pool(trusted))
         if trust is not None:
             trust.settle(pool)
-        joining = []
-        for number, (name, own) in enumerate(variables.items(), 1):
+        environments = []
+        for number, name in enumerate(names, 1):
             wallet = await wallets.make(options.folder, f"wallet-{number}")
             await wallets.fund(pool.market, wallet)
-            joining.append(_worker(pool, wallet, number) | {"IEXEC_WORKER_NAME": name} | own)
+            environments.append(_environment(pool, wallet, number, name, trust))
         await sdk.write(pool, options.folder / "sdk")
-        told = describe(pool, joining, options.folder / "sdk", app)
+        told = describe(pool, environments, options.folder / "sdk", trust)
         click.echo(json.dumps(told, indent=2) if as_json else _shell(told))
         await trio.sleep_forever()
 
 
 async def _trust(
     stack: AsyncExitStack, folder: Path, framework: TeeFramework, workers: Sequence[str]
-) -> tuple[str, Trust]:
-    """Return the engine's address and what trusted tasks need there."""
+) -> Trust:
+    """Open what trusted tasks of *workers* need, on the engine that is there or one of our own."""
     from iexec_worker.cli import embedded
     from iexec_worker.devpool.engine import engine
     from iexec_worker.devpool.scratch import scratch
@@ -161,16 +159,17 @@ async def _trust(
     wanted = embedded.environment().get("DOCKER_HOST") or None
     found = await stack.enter_async_context(engine(folder / "engine", host=wanted))
     opened = open_trust(found.host, folder / "trust", framework, workers)
-    return found.host, await stack.enter_async_context(opened)
+    return await stack.enter_async_context(opened)
 
 
-def describe(pool: Pool, workers: list[dict[str, str]], sdk: Path, app: str) -> dict[str, Any]:
+def describe(
+    pool: Pool, workers: list[dict[str, str]], sdk: Path, trust: Trust | None
+) -> dict[str, Any]:
     """
     Everything a worker or a requester has to know of *pool*, as plain values.
 
-    *workers* have an environment each; *app* is the image of a trusted one, where there is one.
+    *workers* have an environment each.
     """
-    trusted = {"trustedApp": app} if app else {}
     return {
         "pool": pool.chain.pool_address,
         "scheduler": pool.url,
@@ -184,14 +183,21 @@ def describe(pool: Pool, workers: list[dict[str, str]], sdk: Path, app: str) -> 
         "poolOwnerKey": pool.owner_key,
         "requesterKeys": list(pool.requester_keys),
         "workers": workers,
-        **trusted,
+        **({"trustedApp": trust.kit.app} if trust else {}),
     }
 
 
-def _worker(pool: Pool, wallet: Wallet, number: int) -> dict[str, str]:
+def _environment(
+    pool: Pool, wallet: Wallet, number: int, name: str, trust: Trust | None
+) -> dict[str, str]:
     """The environment of worker *number*; several on one machine differ in name and port."""
-    own = {"IEXEC_WORKER_PORT": str(13_099 + number)}
-    return pool.environment(wallet.path, wallet.password) | own
+    own = {"IEXEC_WORKER_NAME": name, "IEXEC_WORKER_PORT": str(13_099 + number)}
+    return {
+        **pool.environment(wallet.path, wallet.password),
+        **own,
+        # Whose enclaves find it at one port, each on a network of its own.
+        **(trust.variables(name) if trust else {}),
+    }
 
 
 def _shell(told: dict[str, Any]) -> str:

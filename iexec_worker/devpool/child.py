@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -50,6 +51,12 @@ def children(pid: int) -> Iterator[int]:
             _, parent = stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
             if int(parent) == pid:
                 yield int(stat.parent.name)
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a process a signal; one that has ended is no error."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 @frozen

@@ -19,7 +19,7 @@ import trio
 from attrs import frozen
 from docker.errors import DockerException
 
-from iexec_worker.devpool.child import SBIN, child, children, find
+from iexec_worker.devpool.child import SBIN, child, children, find, send
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
@@ -183,13 +183,12 @@ def _said(done: subprocess.CompletedProcess[str]) -> str:
 
 def _end_left_over(run: Path) -> None:
     """End what a killed engine with its files in *run* left running: its containers and theirs."""
-    for line in Path("/proc").glob("[0-9]*/cmdline"):
+    for line in [*Path("/proc").glob("[0-9]*/cmdline")]:
         with suppress(OSError):
-            if not any(word.startswith(f"{run}/") for word in line.read_text().split("\0")):
-                continue
-            shim = int(line.parent.name)
-            for pid in (*children(shim), shim):
-                os.kill(pid, signal.SIGKILL)
+            if any(word.startswith(f"{run}/") for word in line.read_text().split("\0")):
+                part = int(line.parent.name)
+                for pid in (*children(part), part):
+                    send(pid, signal.SIGKILL)
 
 
 def _unmount(*folders: Path) -> None:

@@ -48,3 +48,8 @@ class PoolOptions:
     def inner(self) -> str:
         """The address of the services that containers talk to, too."""
         return self.container_host or self.advertised
+
+
+def worker_names(count: int) -> tuple[str, ...]:
+    """Return what workers of a pool are called when nobody says otherwise."""
+    return tuple(f"worker-{number}" for number in range(1, count + 1))

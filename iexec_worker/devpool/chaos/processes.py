@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from iexec_worker.devpool.child import children
+from iexec_worker.devpool.child import children, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,13 +25,8 @@ def frozen(pid: int) -> Iterator[None]:
         # The parent first: it starts no more of them then.
         for each in (pid, *children(pid)):
             stopped.append(each)
-            _signal(each, signal.SIGSTOP)
+            send(each, signal.SIGSTOP)
         yield
     finally:
         for each in reversed(stopped):
-            _signal(each, signal.SIGCONT)
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
+            send(each, signal.SIGCONT)

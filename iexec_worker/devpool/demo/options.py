@@ -8,6 +8,7 @@ from typing import Final
 
 from attrs import field, frozen
 
+from iexec_worker.devpool.options import worker_names
 from iexec_worker.model import TeeFramework
 
 #: What the demo's own app is told when nobody says anything else: long enough to be seen.
@@ -49,7 +50,7 @@ class DemoOptions:
     @property
     def names(self) -> tuple[str, ...]:
         """What the workers are called."""
-        return tuple(f"worker-{number}" for number in range(1, self.workers + 1))
+        return worker_names(self.workers)
 
     @property
     def app_args(self) -> str:

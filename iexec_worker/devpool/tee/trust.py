@@ -42,8 +42,9 @@ class Network:
 
 @frozen
 class Trust:
-    """*networks* are by the workers' names."""
+    """*host* is the engine's; *networks* are by the workers' names."""
 
+    host: str
     framework: TeeFramework
     kit: Kit
     networks: Mapping[str, Network]
@@ -72,6 +73,7 @@ class Trust:
         found = self.networks[worker]
         return {
             **self.kit.variables,
+            "DOCKER_HOST": self.host,
             "IEXEC_WORKER_DOCKER_NETWORK_NAME": found.name,
             "IEXEC_WORKER_BIND_ADDRESS": found.gateway,
             "IEXEC_WORKER_PORT": _PORT,
@@ -104,4 +106,4 @@ async def open_trust(
             name = f"iexec-pool-{mark}-{worker}"
             gateway = await stack.enter_async_context(network(host, name))
             networks[worker] = Network(name, gateway)
-        yield Trust(framework, kit, networks)
+        yield Trust(host, framework, kit, networks)
