@@ -104,12 +104,6 @@ class FakeNode:
         return {"jsonrpc": "2.0", "id": call["id"], "result": result}
 
 
-async def until(done: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something outside of this process, which has no event to offer."""
-    while not await done():  # noqa: ASYNC110 - see above
-        await trio.sleep(0.01)
-
-
 MakeNode = Callable[..., Awaitable[FakeNode]]
 MakeProvider = Callable[..., NodeProvider]
 

@@ -10,8 +10,9 @@ from attrs import define, field
 
 from iexec_worker.chain.blocks import Block, BlockWatch
 from iexec_worker.telemetry.tree import Node
+from tests.looking import until
 
-from .conftest import HangUp, MakeNode, MakeProvider, until
+from .conftest import HangUp, MakeNode, MakeProvider
 
 if TYPE_CHECKING:
     from iexec_worker.chain.provider import NodeProvider

@@ -27,8 +27,9 @@ from iexec_worker.devpool.anvil import Node as Anvil
 from iexec_worker.devpool.contracts import deploy
 from iexec_worker.errors import OutOfGas, Reverted, Unavailable
 from iexec_worker.telemetry.tree import Node
+from tests.looking import until
 
-from .conftest import FakeNode, HangUp, MakeNode, RpcError, until
+from .conftest import FakeNode, HangUp, MakeNode, RpcError
 
 if TYPE_CHECKING:
     from iexec_worker.chain.queue import OnSigned

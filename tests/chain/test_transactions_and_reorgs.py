@@ -12,11 +12,12 @@ from iexec_worker.chain.landed import DEEP
 from iexec_worker.chain.transactions import Transactions
 from iexec_worker.devpool.anvil import Node as Anvil
 from iexec_worker.errors import Unavailable
+from tests.looking import until
 
-from .conftest import MakeNode, until
 from .test_transactions import GWEI, TASKS, forget, hashes_of, make_bench, pass_on
 
 if TYPE_CHECKING:
+    from .conftest import MakeNode
     from .test_transactions import Bench, MakeBench
 
 __all__ = ["make_bench"]

@@ -11,9 +11,9 @@ from iexec_worker.devpool.anvil import Node, anvil
 from iexec_worker.devpool.rpc import Rpc
 from iexec_worker.devpool.sender import Sender
 from iexec_worker.errors import Fatal, Rejected, Unavailable
+from tests.looking import until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from iexec_worker.devpool.tools import Tools
@@ -28,12 +28,6 @@ async def height(node: Node) -> int:
 async def timestamp(node: Node) -> int:
     block = await node.rpc.call("eth_getBlockByNumber", "latest", False)
     return int(block["timestamp"], 16)
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    with trio.fail_after(10):
-        while not await condition():  # noqa: ASYNC110  # a node tells nothing by itself over HTTP
-            await trio.sleep(0.02)
 
 
 async def test_a_transaction_is_mined_when_it_is_sent(node: Node) -> None:

@@ -14,9 +14,10 @@ from attrs import define, field, frozen
 from iexec_worker.devpool import wallets
 from iexec_worker.devpool.worker_process import WorkerProcess, worker_process
 from tests.backstage import Held, keep
+from tests.looking import until
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import httpx
@@ -24,20 +25,10 @@ if TYPE_CHECKING:
     from iexec_worker.devpool.pool import Pool
     from iexec_worker.devpool.wallets import Wallet
 
-#: Seconds between two looks at what announces nothing: folders, health checks.
-_LOOK_EVERY: Final = 0.05
-
 _AS_USUAL: Final[Mapping[str, str]] = MappingProxyType({})
 
 #: Seconds in which a worker has tidied up after a task that has ended.
 _TIDY: Final = 5.0
-
-
-async def until(probe: Callable[[], Awaitable[bool]], *, limit: float = 15.0) -> None:
-    """Wait until *probe* says True; for what can only be looked at."""
-    with trio.fail_after(limit):
-        while not await probe():  # noqa: ASYNC110  # processes and folders set no event here
-            await trio.sleep(_LOOK_EVERY)
 
 
 def read_events(log: Path) -> list[dict[str, Any]]:

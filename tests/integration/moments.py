@@ -8,7 +8,7 @@ import trio
 
 from iexec_worker.model import ContributionStatus
 from iexec_worker.wire import Status
-from tests.integration.hired import until
+from tests.looking import until
 
 if TYPE_CHECKING:
     from iexec_worker.devpool.pool import Pool

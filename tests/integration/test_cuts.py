@@ -13,8 +13,8 @@ from iexec_worker.devpool.scheduler.state import ENDED
 from iexec_worker.model import TaskStatus
 from iexec_worker.wire import Status
 from tests.integration.cutting import Mortal, draw
-from tests.integration.hired import until
 from tests.integration.shop import Order
+from tests.looking import until
 
 if TYPE_CHECKING:
     from iexec_worker.devpool.pool import Pool

@@ -11,9 +11,9 @@ import trio
 from iexec_worker.devpool.broker.frames import Frame
 from iexec_worker.devpool.broker.notifications import Extra, Message
 from iexec_worker.wire import Action, Cause, Status
-from tests.integration.hired import until
 from tests.integration.moments import computing
 from tests.integration.shop import Order
+from tests.looking import until
 from tests.samples import TO_COMPLETED
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from iexec_worker import __version__
 from iexec_worker.devpool import images
-from tests.integration.hired import until
 from tests.integration.moments import computing
 from tests.integration.shop import Dataset, Order, Shop
+from tests.looking import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

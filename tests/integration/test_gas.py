@@ -8,8 +8,8 @@ import attrs
 import pytest
 import trio
 
-from tests.integration.hired import until
 from tests.integration.shop import Order, quick
+from tests.looking import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,9 +21,9 @@ from iexec_worker import __version__
 from iexec_worker.devpool import images, wallets
 from iexec_worker.devpool.images import Recipe
 from tests.integration import evidence
-from tests.integration.hired import until
 from tests.integration.image import SOURCE, WorkerImage, worker_image
 from tests.integration.shop import Bought, Order, Shop, quick
+from tests.looking import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

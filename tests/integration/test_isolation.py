@@ -27,10 +27,11 @@ from iexec_worker.devpool.pool import Pool, open_pool
 from iexec_worker.model import ContributionStatus
 from iexec_worker.wire import Cause, Status
 from tests.integration.evidence import digest_of
-from tests.integration.hired import Agency, Hired, until
+from tests.integration.hired import Agency, Hired
 from tests.integration.line import Line
 from tests.integration.moments import computing
 from tests.integration.shop import Order, Shop, quick
+from tests.looking import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

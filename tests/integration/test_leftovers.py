@@ -8,7 +8,7 @@ import docker
 import trio
 
 from iexec_worker.engine import labels
-from tests.integration.hired import until
+from tests.looking import until
 
 if TYPE_CHECKING:
     from tests.integration.hired import Agency

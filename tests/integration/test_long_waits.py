@@ -18,9 +18,10 @@ from attrs import frozen
 
 from iexec_worker.devpool.pool import Pool, open_pool
 from iexec_worker.wire import Action, Status
-from tests.integration.hired import Agency, Hired, until
+from tests.integration.hired import Agency, Hired
 from tests.integration.moments import computing
 from tests.integration.shop import Ended, Order, Shop, quick
+from tests.looking import until
 from tests.samples import TO_COMPLETED
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import pytest
 import trio
 
 from iexec_worker.wire import Status
-from tests.integration.hired import until
 from tests.integration.moments import computed, computing, contributed, mined
 from tests.integration.shop import Order
+from tests.looking import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -10,9 +10,9 @@ import pytest
 import trio
 from attrs import define, field
 
-from tests.integration.hired import until
 from tests.integration.moments import computing, contributed
 from tests.integration.shop import Order
+from tests.looking import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

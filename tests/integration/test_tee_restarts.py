@@ -10,9 +10,9 @@ import trio
 from iexec_worker.model import ContributionStatus, TaskStatus, TeeFramework
 from iexec_worker.wire import Status
 from tests.integration import evidence
-from tests.integration.hired import until
 from tests.integration.moments import computed
 from tests.integration.shop import Dataset, Order, Trusted, quick
+from tests.looking import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -10,9 +10,9 @@ import trio
 from iexec_worker.chain.signed import SignedTx
 from iexec_worker.model import ContributionStatus
 from iexec_worker.wire import Status
-from tests.integration.hired import until
 from tests.integration.moments import computing, contributed
 from tests.integration.shop import Order
+from tests.looking import until
 
 if TYPE_CHECKING:
     from iexec_worker.devpool.pool import Pool

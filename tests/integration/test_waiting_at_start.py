@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from iexec_worker.devpool.chaos.disk import small_disk
-from tests.integration.hired import until
 from tests.integration.shop import Order
+from tests.looking import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
