@@ -17,6 +17,7 @@ import trio
 from iexec_worker.errors import Rejected, Unauthorized, Unavailable, WorkerError
 from iexec_worker.scheduler.gate import Gate
 from iexec_worker.scheduler.report import REPORT_BACKOFF, Report
+from iexec_worker.scheduler.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -65,6 +66,7 @@ class Session:
     _token: _Token | None = attrs.field(default=None, init=False)
     _login_lock: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _login_error: WorkerError | None = attrs.field(default=None, init=False)
+    _turns: Turns = attrs.field(factory=Turns, init=False)
     #: `trio.current_time()` of the last answer to an authorized call, for the log.
     _answered: float | None = attrs.field(default=None, init=False)
 
@@ -85,7 +87,8 @@ class Session:
 
     async def interrupted(self, block: int) -> tuple[Notification, ...]:
         """What the pool still wants of us, task by task."""
-        return await self._authorized(lambda token: self.api.interrupted(token, block))
+        async with self._turns.asking():
+            return await self._authorized(lambda token: self.api.interrupted(token, block))
 
     async def report(self, task_id: str, update: StatusUpdate, *, deadline: float) -> Answer:
         """
@@ -105,7 +108,8 @@ class Session:
 
     async def update(self, task_id: str, update: StatusUpdate) -> Answer:
         """Tell one status, one try."""
-        return await self._authorized(lambda token: self.api.update(token, task_id, update))
+        async with self._turns.telling():
+            return await self._authorized(lambda token: self.api.update(token, task_id, update))
 
     def last_answer(self) -> str:
         """Say when the pool last answered, for a person."""

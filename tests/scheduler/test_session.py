@@ -1,21 +1,29 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from iexec_worker.errors import Rejected, Unauthorized, Unavailable
+from iexec_worker.model import StatusUpdate
+from iexec_worker.scheduler import turns
 from iexec_worker.scheduler.api import SchedulerApi
 from iexec_worker.scheduler.session import Session
-from tests.scheduler.conftest import WALLET, FakeRest, Reply
+from iexec_worker.wire import Status
+from tests.scheduler.conftest import TASK, WALLET, FakeRest, Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     import httpx
 
 PING = "/workers/ping"
 LOGIN = "/workers/login"
+UPDATE = f"/replicates/{TASK}/updateStatus"
+INTERRUPTED = "/replicates/interrupted"
 
 
 def tokens(rest: FakeRest, path: str) -> list[str]:
@@ -173,11 +181,53 @@ async def test_the_age_of_the_last_answer_is_known(rest: FakeRest, session: Sess
 async def test_wall_clock_deadlines_in_the_past_cost_no_request(
     rest: FakeRest, session: Session
 ) -> None:
-    from iexec_worker.model import StatusUpdate
-    from iexec_worker.wire import Status
-    from tests.scheduler.conftest import TASK
-
     with pytest.raises(Unavailable, match="STARTED was not told in time"):
         await session.report(TASK, StatusUpdate(Status.STARTED), deadline=time.time() - 1)
 
     assert rest.calls == []
+
+
+@pytest.mark.parametrize("told_first", [True, False])
+async def test_nothing_is_told_while_the_pool_is_asked_what_it_wants(
+    rest: FakeRest, session: Session, *, told_first: bool
+) -> None:
+    answer = trio.Event()
+    rest.on(UPDATE, Reply(200, '"PLEASE_CONTINUE"', wait=answer))
+    rest.on(INTERRUPTED, Reply(200, "[]", wait=answer))
+    revealed = StatusUpdate(Status.REVEALED)
+    calls: list[Callable[[], Awaitable[object]]] = [
+        partial(session.update, TASK, revealed),
+        partial(session.interrupted, 7),
+    ]
+    paths = [UPDATE, INTERRUPTED]
+    if not told_first:
+        calls.reverse()
+        paths.reverse()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(calls[0])
+        with trio.fail_after(5):
+            while not rest.called(paths[0]):
+                await trio.lowlevel.checkpoint()
+        nursery.start_soon(calls[1])
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert rest.called(paths[1]) == []
+        answer.set()
+
+    assert len(rest.called(UPDATE)) == len(rest.called(INTERRUPTED)) == 1
+
+
+async def test_a_status_that_hangs_keeps_no_question_back_for_ever(
+    rest: FakeRest, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "PATIENCE", 0.05)
+    rest.on(UPDATE, Reply(200, wait=trio.Event()))
+    rest.on(INTERRUPTED, "[]")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(session.update, TASK, StatusUpdate(Status.REVEALED))
+        with trio.fail_after(5):
+            while not rest.called(UPDATE):
+                await trio.lowlevel.checkpoint()
+            assert await session.interrupted(7) == ()
+        nursery.cancel_scope.cancel()
