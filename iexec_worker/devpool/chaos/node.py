@@ -72,9 +72,13 @@ class ReturningNode:
         await self.nursery.start(self._later.run)
 
     async def _dump(self) -> bytes:
-        raw: str = await self.node.rpc.call("anvil_dumpState", False)
-        # Packed here, and wanted unpacked by `--load-state`.
-        return gzip.decompress(bytes.fromhex(raw.removeprefix("0x")))
+        """Save the state between two blocks: a new one changes accounts before it is there."""
+        while True:
+            before = await self.node.rpc.call("eth_blockNumber")
+            raw: str = await self.node.rpc.call("anvil_dumpState", False)
+            if await self.node.rpc.call("eth_blockNumber") == before:
+                # Packed here, and wanted unpacked by `--load-state`.
+                return gzip.decompress(bytes.fromhex(raw.removeprefix("0x")))
 
     async def _answers(self) -> bool:
         try:

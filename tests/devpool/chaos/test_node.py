@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from iexec_worker.devpool.chaos.node import ReturningNode
+from iexec_worker.devpool.rpc import Rpc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,28 @@ async def test_what_was_mined_outlives_the_node(returning: ReturningNode, villag
 
             assert deal is not None
             assert len(logs) == 1
+
+
+async def test_a_block_that_is_mined_while_its_state_is_saved_outlives_the_node(
+    returning: ReturningNode, village: Village, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, call = village.node, Rpc.call
+    mined: list[dict[str, str]] = []
+
+    async def busy(rpc: Rpc, method: str, *params: object) -> object:
+        answer = await call(rpc, method, *params)
+        if method == "anvil_dumpState" and not mined:
+            # As a block of what was sent before the hold.
+            await node.mine()
+            mined.append(await node.rpc.call("eth_getBlockByNumber", "latest", False))
+        return answer
+
+    monkeypatch.setattr(Rpc, "call", busy)
+    with trio.fail_after(60):
+        await returning.restart()
+
+    (block,) = mined
+    assert await node.rpc.call("eth_getBlockByNumber", block["number"], False) is not None
 
 
 async def test_what_waited_to_be_mined_is_lost_with_the_node(
