@@ -15,7 +15,8 @@ WORKDIR /src
 COPY . .
 RUN set -eu; \
     if [ -d wheelhouse ]; then options="--no-index --find-links wheelhouse"; else options=""; fi; \
-    /opt/iexec-worker/bin/pip install --no-cache-dir $options .
+    /opt/iexec-worker/bin/pip install --no-cache-dir $options .; \
+    /opt/iexec-worker/bin/pip uninstall --quiet --yes setuptools pip
 
 FROM ${BASE}
 RUN command -v curl > /dev/null && command -v tini > /dev/null \

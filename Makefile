@@ -10,7 +10,8 @@
 #   make fuzz                 readers of outside data, a minute each; ARGS=300 for five,
 #                             ARGS="multiaddress 300" for one reader
 #   make fuzz-http            the routes, tried for a minute from their OpenAPI document
-#   make audit                known vulnerabilities of the dependencies; asks a service in the network
+#   make audit                known vulnerabilities of the dependencies; asks PyPI, or with
+#                             ARGS="--vulnerability-service osv" another service
 #   make bench                measurements, as a table
 #   make install              only .venv
 
@@ -50,7 +51,8 @@ check:
 audit:
 	@scripts/setup python
 	$(BIN)/pip install --quiet --group audit
-	$(BIN)/pip-audit --strict --skip-editable
+	$(BIN)/pip freeze --all --exclude-editable \
+	    | $(BIN)/pip-audit --strict --no-deps --disable-pip --requirement /dev/stdin $(ARGS)
 
 chaos:
 	@scripts/setup demo
