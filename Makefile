@@ -18,6 +18,8 @@
 # A shell of `su` has no sbin, where dockerd and iptables are.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 export XDG_CACHE_HOME := $(CURDIR)/.cache
+# Without byte code each process of the tests compiles all of them, which takes it two seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 ARGS :=

@@ -94,7 +94,12 @@ def name_of(path: Path) -> str:
 
 
 NAMES: Final = {name_of(path): path for path in ROOT.rglob("*.py")}
-MODULES: Final = {name: Module(name, ast.parse(path.read_text())) for name, path in NAMES.items()}
+
+
+@cache
+def modules() -> dict[str, Module]:
+    """All of the package by name, read when a test asks first: not by who only lists the tests."""
+    return {name: Module(name, ast.parse(path.read_text())) for name, path in NAMES.items()}
 
 
 def layer(part: str) -> int:
@@ -149,12 +154,12 @@ def shares_io_with_the_pool(module: Module) -> set[str]:
     if module.part != "devpool":
         return set()
     shared = {name for name in module.imports if part_of(name) != "devpool"}
-    return {name for name in shared if any(MODULES[part].waits() for part in handed_on(name))}
+    return {name for name in shared if any(modules()[part].waits() for part in handed_on(name))}
 
 
 def handed_on(name: str) -> set[str]:
     """Module *name* and, if it is a package, those of its own that it hands on."""
-    return {name, *(part for part in MODULES[name].imports if part.startswith(f"{name}."))}
+    return {name, *(part for part in modules()[name].imports if part.startswith(f"{name}."))}
 
 
 def reads_the_process(module: Module) -> set[str]:
@@ -214,7 +219,7 @@ RULES: Final[list[tuple[Callable[[Module], set[str]], str, str]]] = [
     "rule", dict.fromkeys(rule for rule, _, _ in RULES), ids=lambda rule: rule.__name__
 )
 def test_no_module(rule: Callable[[Module], set[str]]) -> None:
-    assert {name: bad for name, module in MODULES.items() if (bad := rule(module))} == {}
+    assert {name: bad for name, module in modules().items() if (bad := rule(module))} == {}
 
 
 @pytest.mark.parametrize(("rule", "name", "source"), RULES)
@@ -223,7 +228,7 @@ def test_a_breach_is_seen(rule: Callable[[Module], set[str]], name: str, source:
 
 
 def test_no_imports_go_round_in_a_circle() -> None:
-    graph = {module.name: set(module.imports) - {module.name} for module in MODULES.values()}
+    graph = {module.name: set(module.imports) - {module.name} for module in modules().values()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -231,4 +236,4 @@ def test_no_imports_go_round_in_a_circle() -> None:
 
 
 def test_every_part_has_a_layer() -> None:
-    assert {module.part for module in MODULES.values()} <= set().union(*LAYERS)
+    assert {module.part for module in modules().values()} <= set().union(*LAYERS)

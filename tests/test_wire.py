@@ -10,9 +10,8 @@ def test_a_cause_is_named_as_it_travels() -> None:
     assert [cause.value for cause in Cause] == [cause.name for cause in Cause]
 
 
-@pytest.mark.parametrize("cause", Cause)
-def test_every_cause_is_known_to_pools_of_some_age(cause: Cause) -> None:
-    assert causes.known(cause, 8) or causes.known(cause, 9)
+def test_every_cause_is_known_to_pools_of_some_age() -> None:
+    assert [c for c in Cause if not (causes.known(c, 8) or causes.known(c, 9))] == []
 
 
 @pytest.mark.parametrize("major", [8, 9])
