@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -10,17 +11,24 @@ from tests.chaos.sweep import Sweep, sweeping
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_HERE: Final = Path(__file__).parent
 _SWEEP: Final = pytest.StashKey[Sweep]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.parent.name == "chaos":
+        if _is_chaos(item):
             item.add_marker(pytest.mark.slow)
+    # Last, when the sweep that began first has come to its end beside the others.
+    items.sort(key=_is_chaos)
+
+
+def _is_chaos(item: pytest.Item) -> bool:
+    return item.path.parent == _HERE
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    # At once: it computes while the tests before it wait for engines and nodes.
+    # At once: it computes while the other tests wait for engines and nodes.
     paths = _swept(session.items)
     if not paths or session.config.option.collectonly:
         return

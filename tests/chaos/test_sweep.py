@@ -4,7 +4,7 @@ A worker's life cut at any of its steps, and the next life: nothing is lost, not
 Each path of `paths` is played with the mock clock against a world in memory. Its steps are
 counted; at each of them the worker is cancelled, or killed so that nothing of it has an effect any
 more, and started anew from its journal. `--chaos-seed` repeats a sweep, `--chaos-share 1` takes
-every step instead of a random tenth. It begins with the session, beside whatever is tested first.
+every step instead of a random tenth. It begins with the session and is looked at in the end.
 """
 
 from __future__ import annotations

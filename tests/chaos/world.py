@@ -98,14 +98,10 @@ class World:
         """Return a client of the living worker's."""
         return _Client(self)
 
-    async def serve(self, request: httpx.Request, body: bytes) -> httpx.Response:
-        """Answer a request to any of the services, unless a path has other plans."""
+    def at_once(self, request: httpx.Request, body: bytes) -> httpx.Response | None:
+        """Answer a request to a service that never waits, or have a path's plans instead."""
         if (fault := self.fault(request)) is not None:
             return fault
-        answer = await self._serve(request, body)
-        return httpx.Response(502) if self.lost(request, body) else answer
-
-    async def _serve(self, request: httpx.Request, body: bytes) -> httpx.Response:
         match f"http://{request.url.host}":
             case str(host) if host == NODE_URL:
                 return _Answer(self.node.answer(body))
@@ -116,11 +112,16 @@ class World:
                 return self.sms.answer(request, body)
             case str(host) if host == CONFIG_URL:
                 return httpx.Response(200, json=CHAIN)
-            case str(host) if host == FILES_URL:
-                await trio.sleep(INPUT_SECONDS)
-                content = self.files.get(request.url.path)
-                return httpx.Response(404 if content is None else 200, content=content)
-        return await self.desk.answer(request, body)
+        return None
+
+    async def in_time(self, request: httpx.Request, body: bytes) -> httpx.Response:
+        """Answer a request to one of the others, unless a path loses the answer."""
+        if f"http://{request.url.host}" == FILES_URL:
+            await trio.sleep(INPUT_SECONDS)
+            content = self.files.get(request.url.path)
+            return httpx.Response(404 if content is None else 200, content=content)
+        answer = await self.desk.answer(request, body)
+        return httpx.Response(502) if self.lost(request, body) else answer
 
     def _animate(self, container: Container) -> bool:
         """Let a post-compute do what it does; True for one."""
@@ -201,13 +202,12 @@ class _Client(httpx.AsyncClient):
         body = b"".join([part async for part in request.stream])
         await trio.lowlevel.checkpoint()
         breathe()
-        exchange = _Exchange()
-        with outside():
-            self._world.nursery.start_soon(self._serve, request, body, exchange)
-        await exchange.done.wait()
+        response = self._world.at_once(request, body)
+        if response is None:
+            response = await self._in_time(request, body)
+        else:
+            await trio.lowlevel.checkpoint()
         breathe()
-        response = exchange.response
-        assert response is not None
         if stream:
             # Not yet read, as what comes from a socket.
             content = httpx.ByteStream(response.content)
@@ -215,8 +215,16 @@ class _Client(httpx.AsyncClient):
         response.request = request
         return response
 
+    async def _in_time(self, request: httpx.Request, body: bytes) -> httpx.Response:
+        exchange = _Exchange()
+        with outside():
+            self._world.nursery.start_soon(self._serve, request, body, exchange)
+        await exchange.done.wait()
+        assert exchange.response is not None
+        return exchange.response
+
     async def _serve(self, request: httpx.Request, body: bytes, exchange: _Exchange) -> None:
-        exchange.response = await self._world.serve(request, body)
+        exchange.response = await self._world.in_time(request, body)
         exchange.done.set()
 
 
