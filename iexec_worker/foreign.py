@@ -12,7 +12,7 @@ import trio
 from attrs import frozen
 
 from iexec_worker.errors import Rejected, Unauthorized, Unavailable
-from iexec_worker.transport import raw_body, shown
+from iexec_worker.transport import raw_body, shown, why
 from iexec_worker.wire import converter
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ class ForeignService:
         except trio.TooSlowError:
             raise Unavailable(f"{self._who}: no answer in {within:.0f} s") from None
         except httpx.HTTPError as error:
-            fact = f"{type(error).__name__} {error}".rstrip()
-            raise Unavailable(f"{self._who}: {fact}") from error
+            raise Unavailable(f"{self._who}: {why(error)}") from error
         except httpx.InvalidURL:
             # Not what the parser says of it: it may repeat a password.
             raise Rejected(f"the address of the {self.kind} is not a URL") from None

@@ -50,7 +50,7 @@ class Clients:
         names is often next to it, and never behind the operator's proxy.
         """
         direct = () if self.config.chain.node_urls else (host,)
-        async with make_client(self.config.proxies, timeout=TIMEOUT, direct=direct) as client:
+        async with make_client(self.config.outbound, timeout=TIMEOUT, direct=direct) as client:
             yield client
 
 
@@ -59,9 +59,9 @@ async def open_clients(config: Config) -> AsyncIterator[Clients]:
     """Open all clients; close them in the end, whatever happened."""
     guard = Guard(config.inputs.allow_private)
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(make_client(config.proxies, timeout=TIMEOUT))
+        pool = await stack.enter_async_context(make_client(config.outbound, timeout=TIMEOUT))
         strangers = await stack.enter_async_context(
-            make_client(config.proxies, timeout=TIMEOUT, wrap=guard.wrap)
+            make_client(config.outbound, timeout=TIMEOUT, wrap=guard.wrap)
         )
         engine = Engine(config.docker.host)
         stack.push_async_callback(engine.aclose)

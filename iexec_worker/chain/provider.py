@@ -9,6 +9,7 @@ import structlog
 
 from iexec_worker.chain.rpc import BatchRefused, NodeRefused, Request, decode, encode
 from iexec_worker.errors import Unavailable
+from iexec_worker.transport import why
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,7 +134,7 @@ class NodeProvider:
             raise Unavailable("no answer in time") from None
         except httpx.HTTPError as error:
             # Not chained: the request in it shows the whole URL.
-            raise Unavailable(str(error) or type(error).__name__) from None
+            raise Unavailable(why(error)) from None
         return _read(response, len(requests))
 
 

@@ -129,7 +129,9 @@ def _config(
             **{**groups["results"], "max_bytes": groups["results"]["max_bytes"] * _GB}
         ),
         tee=s.Tee(**{**groups["tee"], "extra_hosts": groups["tee"]["extra_hosts"] or ()}),
-        proxies=s.Proxies(**{**groups["proxies"], "no_proxy": groups["proxies"]["no_proxy"] or ()}),
+        outbound=s.Outbound(
+            **{**groups["outbound"], "no_proxy": groups["outbound"]["no_proxy"] or ()}
+        ),
         telemetry=s.Telemetry(**groups["telemetry"]),
         supervision=s.Supervision(**groups["supervision"]),
     )

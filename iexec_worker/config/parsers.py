@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import re
+import ssl
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from functools import partial
@@ -132,6 +133,14 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
+def _certificates(text: str) -> Path:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=text)
+    except OSError as error:
+        raise ValueError from error
+    return Path(text)
+
+
 def _host(text: str) -> str:
     _require(good=_HOST.fullmatch(text))
     bare = text.removeprefix("[").removesuffix("]")
@@ -245,6 +254,7 @@ ADDRESS: Final = Parser("the on-chain address of your workerpool, 0x and 40 hex 
 NAME: Final = Parser("letters, digits, '.', '_' and '-', beginning with one of the first", _name)
 FOLDER: Final = Parser("an absolute path without ':' (the engine mounts it by this path)", _folder)
 FILE: Final = Parser("the path of a file", Path)
+CERTIFICATES: Final = Parser("the path of a file with certificates in PEM form", _certificates)
 PROGRAM: Final = Parser("the absolute path of a program", _program)
 HOST: Final = Parser("a host name or an address, without scheme and port", _host)
 IP: Final = Parser("an IP address of this machine, or 0.0.0.0 for all", _ip)

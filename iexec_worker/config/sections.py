@@ -186,12 +186,16 @@ class Tee:
 
 
 @frozen
-class Proxies:
-    """URLs of forward proxies and the hosts (`NO_PROXY`) that are reached without one."""
+class Outbound:
+    """
+    How other machines are reached over HTTP: by URLs of forward proxies, but for the hosts of
+    *no_proxy*; and whom their certificates have to come from, None for the well-known roots.
+    """
 
-    http: str | None = field(default=None, repr=_masked)
-    https: str | None = field(default=None, repr=_masked)
+    http_proxy: str | None = field(default=None, repr=_masked)
+    https_proxy: str | None = field(default=None, repr=_masked)
     no_proxy: tuple[str, ...] = ()
+    ca_file: Path | None = None
 
 
 @frozen
@@ -230,14 +234,18 @@ class Config:
     inputs: Inputs
     results: Results
     tee: Tee
-    proxies: Proxies
+    outbound: Outbound
     telemetry: Telemetry
     supervision: Supervision
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """Every text in here that a log must not show, parts of URLs included."""
-        urls = (*self.chain.node_urls, self.proxies.http or "", self.proxies.https or "")
+        urls = (
+            *self.chain.node_urls,
+            self.outbound.http_proxy or "",
+            self.outbound.https_proxy or "",
+        )
         return (
             self.wallet.password,
             *(registry.password for registry in self.docker.registries),

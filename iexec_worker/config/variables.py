@@ -447,9 +447,16 @@ OURS: Final = (
 
 STANDARD: Final = (
     V("DOCKER_HOST", "docker.host", p.ENGINE, "", "container engine; default: its local socket"),
-    V("HTTP_PROXY", "proxies.http", p.PROXY, "", "proxy of http URLs", ("http_proxy",)),
-    V("HTTPS_PROXY", "proxies.https", p.PROXY, "", "proxy of https URLs", ("https_proxy",)),
-    V("NO_PROXY", "proxies.no_proxy", p.HOSTS, "", "reached without a proxy", ("no_proxy",)),
+    V("HTTP_PROXY", "outbound.http_proxy", p.PROXY, "", "proxy of http URLs", ("http_proxy",)),
+    V("HTTPS_PROXY", "outbound.https_proxy", p.PROXY, "", "proxy of https URLs", ("https_proxy",)),
+    V("NO_PROXY", "outbound.no_proxy", p.HOSTS, "", "reached without a proxy", ("no_proxy",)),
+    V(
+        "SSL_CERT_FILE",
+        "outbound.ca_file",
+        p.CERTIFICATES,
+        "",
+        "certificates that those of https servers have to come from; default: the well-known ones",
+    ),
 )
 
 REGISTRY_PREFIX: Final = "IEXEC_WORKER_DOCKER_REGISTRY"

@@ -13,7 +13,7 @@ from attrs import frozen
 from iexec_worker.errors import DownloadFailed, Rejected, Unavailable
 from iexec_worker.inputs.guard import check_scheme
 from iexec_worker.inputs.partial import RESERVE, partial_file
-from iexec_worker.transport import raw_body, shown
+from iexec_worker.transport import raw_body, shown, why
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -97,7 +97,7 @@ class Downloader:
         except Rejected as error:
             raise DownloadFailed(str(error)) from error
         except httpx.HTTPError as error:
-            raise Unavailable(f"{shown(target)} could not be fetched: {_fact(error)}") from error
+            raise Unavailable(f"{shown(target)} could not be fetched: {why(error)}") from error
         except httpx.InvalidURL as error:
             # httpx reads some of what a redirect may name (`data:,x`) only to refuse it here.
             raise DownloadFailed(f"{shown(target)}: redirects to what is no URL") from error
@@ -187,14 +187,6 @@ def _parse(text: str) -> httpx.URL:
 def _announced(response: httpx.Response) -> int | None:
     text = response.headers.get("Content-Length", "")
     return int(text) if text.isdecimal() else None
-
-
-def _fact(error: BaseException) -> str:
-    """Say what went wrong; httpx's own errors may have no text, their causes have."""
-    kind = type(error).__name__
-    while not str(error) and error.__cause__ is not None:
-        error = error.__cause__
-    return f"{kind} {error}".rstrip()
 
 
 def _check_status(url: httpx.URL, response: httpx.Response) -> None:

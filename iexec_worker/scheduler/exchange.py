@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 
 from iexec_worker.errors import Rejected, Unauthorized, Unavailable
+from iexec_worker.transport import why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,14 +53,9 @@ async def ask(
             method, url, params=params, json=body, headers=headers, timeout=timeout
         )
     except (httpx.RequestError, httpx.InvalidURL) as error:
-        raise Unavailable(f"{method} {url}: {reason(error)}") from error
+        raise Unavailable(f"{method} {url}: {why(error)}") from error
     _check(response, f"{method} {url}")
     return response
-
-
-def reason(error: Exception) -> str:
-    """Say why *error* happened; httpx leaves the text of its time-outs empty."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _check(response: httpx.Response, what: str) -> None:

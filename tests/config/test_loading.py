@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iexec_worker.config import Loaded, RegistryCredentials, load, load_wallet
+from iexec_worker.config import Loaded, Outbound, RegistryCredentials, load, load_wallet
 from iexec_worker.errors import ConfigError
 from iexec_worker.secret import Secret
 
@@ -258,11 +258,21 @@ def test_a_malformed_proxy_is_told_without_its_password() -> None:
 
 
 def test_proxies_are_read_in_both_spellings_the_lower_case_first() -> None:
-    proxies = loaded(
+    outbound = loaded(
         HTTP_PROXY="http://upper:1", http_proxy="http://lower:1", no_proxy="a,.b"
-    ).config.proxies
+    ).config.outbound
 
-    assert (proxies.http, proxies.https, proxies.no_proxy) == ("http://lower:1", None, ("a", ".b"))
+    assert outbound == Outbound("http://lower:1", None, ("a", ".b"))
+
+
+def test_certificates_that_cannot_be_read_are_told_before_anybody_needs_them(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "empty.pem").touch()
+    wanted = "expected the path of a file with certificates in PEM form"
+
+    for path in (tmp_path / "missing.pem", tmp_path / "empty.pem", tmp_path):
+        assert problems(SSL_CERT_FILE=str(path)) == (f"SSL_CERT_FILE={path}: {wanted}",)
 
 
 def test_an_unknown_name_is_warned_of_once_with_the_nearest_known() -> None:

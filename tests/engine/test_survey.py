@@ -15,7 +15,7 @@ import pytest
 import trio
 from attrs import frozen
 
-from iexec_worker.config import Proxies, RegistryCredentials
+from iexec_worker.config import Outbound, RegistryCredentials
 from iexec_worker.engine.images import Images
 from iexec_worker.engine.manifest import Platform
 from iexec_worker.engine.reference import parse_reference
@@ -45,7 +45,7 @@ BALLAST: Final = 4_000_000
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with make_client(Proxies(), timeout=10) as one:
+    async with make_client(Outbound(), timeout=10) as one:
         yield one
 
 
@@ -82,7 +82,7 @@ async def test_an_image_whose_size_nobody_told_is_stopped_on_its_way(
     async with (
         stock(ballast=BALLAST) as shelf,
         # It may not reach the registry, which the engine may.
-        make_client(Proxies(), timeout=10, wrap=Guard(()).wrap) as guarded,
+        make_client(Outbound(), timeout=10, wrap=Guard(()).wrap) as guarded,
     ):
         shelf.line.rate = 1_000_000
         with trio.fail_after(30), pytest.raises(Declined, match="IEXEC_WORKER_MAX_IMAGE_SIZE_GB"):
@@ -152,7 +152,7 @@ async def test_a_registry_is_not_followed_to_the_host(
     """Who names the registry could have the worker ask for anything beneath `/v2/`."""
     async with (
         stock() as shelf,
-        make_client(Proxies(), timeout=10, wrap=Guard(()).wrap) as guarded,
+        make_client(Outbound(), timeout=10, wrap=Guard(()).wrap) as guarded,
     ):
         asked = shelf.line.passed
         with pytest.raises(Rejected, match="IEXEC_WORKER_ALLOWED_PRIVATE_HOSTS"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from attrs import define, field, frozen
 
-from iexec_worker.config import Proxies
+from iexec_worker.config import Outbound
 from iexec_worker.inputs.download import Downloader, Limits
 from iexec_worker.inputs.guard import Guard
 from iexec_worker.results.proxy import ResultProxy
@@ -90,6 +90,8 @@ async def open_lab(folder: Path) -> AsyncIterator[Lab]:
         for host in ("127.0.0.2", "::1"):
             await nursery.start(partial(trio.serve_tcp, private.handle, private.port, host=host))
         guard = Guard([f"127.0.0.1:{origin.port}"])
-        client = await stack.enter_async_context(make_client(Proxies(), timeout=1, wrap=guard.wrap))
+        client = await stack.enter_async_context(
+            make_client(Outbound(), timeout=1, wrap=guard.wrap)
+        )
         yield Lab(origin, private, names, Downloader(client, LIMITS), into, canary)
         nursery.cancel_scope.cancel()

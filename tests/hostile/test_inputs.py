@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import trio
 
-from iexec_worker.config import Proxies
+from iexec_worker.config import Outbound
 from iexec_worker.errors import DownloadFailed, Rejected, Unauthorized, Unavailable
 from iexec_worker.inputs.guard import Guard
 from iexec_worker.results.proxy import ResultProxy
@@ -301,7 +301,7 @@ async def test_a_body_is_not_taken_for_the_answer_to_another_request(lab: Lab) -
 
 async def test_the_guard_of_the_clients_stands_before_any_address(lab: Lab) -> None:
     """As an SMS's will be: a client of strangers' addresses takes no private one."""
-    async with make_client(Proxies(), timeout=1, wrap=Guard().wrap) as client:
+    async with make_client(Outbound(), timeout=1, wrap=Guard().wrap) as client:
         with pytest.raises(Rejected, match="not public"):
             await client.post(f"http://127.0.0.1:{lab.private.port}/", content=b"secret")
         with pytest.raises(REFUSALS):

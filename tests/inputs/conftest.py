@@ -11,7 +11,7 @@ import pytest
 import trio
 from attrs import define, field
 
-from iexec_worker.config import Proxies
+from iexec_worker.config import Outbound
 from iexec_worker.inputs.download import Downloader, Limits
 from iexec_worker.inputs.guard import Guard
 from iexec_worker.transport import make_client
@@ -120,9 +120,9 @@ class Downloaders:
         self,
         *allowed: str,
         limits: Limits | None = None,
-        proxies: Proxies | None = None,
+        proxies: Outbound | None = None,
     ) -> Downloader:
-        client = make_client(proxies or Proxies(), timeout=5, wrap=Guard(allowed).wrap)
+        client = make_client(proxies or Outbound(), timeout=5, wrap=Guard(allowed).wrap)
         downloader = Downloader(client, limits or Limits(max_bytes=10_000_000))
         self.made.append(downloader)
         return downloader

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import trio
 
-from iexec_worker.config import Proxies
+from iexec_worker.config import Outbound
 from iexec_worker.errors import DownloadFailed, Rejected, Unavailable
 from iexec_worker.inputs.guard import Guard, GuardedTransport
 
@@ -141,7 +141,7 @@ async def test_the_operators_proxy_resolves_names_itself(
 ) -> None:
     url = "http://files.example.com/data"
     origin.answers[url] = ok(b"data")
-    proxied = downloaders(proxies=Proxies(http=origin.url("")))
+    proxied = downloaders(proxies=Outbound(http_proxy=origin.url("")))
     assert (await proxied.fetch(url, tmp_path, "file")).size == 4
 
 
@@ -151,7 +151,7 @@ async def test_the_operators_proxy_resolves_names_itself(
 async def test_through_a_proxy_local_addresses_and_names_are_refused(
     origin: Origin, downloaders: Downloaders, tmp_path: Path, host: str
 ) -> None:
-    proxied = downloaders(proxies=Proxies(http=origin.url("")))
+    proxied = downloaders(proxies=Outbound(http_proxy=origin.url("")))
     with pytest.raises(DownloadFailed, match="ALLOWED_PRIVATE_HOSTS"):
         await proxied.fetch(f"http://{host}/", tmp_path, "file")
     assert not origin.requests
@@ -161,7 +161,7 @@ async def test_a_name_that_bypasses_the_proxy_is_resolved_and_checked(
     origin: Origin, names: Names, downloaders: Downloaders, tmp_path: Path
 ) -> None:
     names.book["direct.test"] = [["10.0.0.1"]]
-    proxied = downloaders(proxies=Proxies(http=origin.url(""), no_proxy=("direct.test",)))
+    proxied = downloaders(proxies=Outbound(http_proxy=origin.url(""), no_proxy=("direct.test",)))
     with pytest.raises(DownloadFailed, match="leads to"):
         await proxied.fetch("http://direct.test/", tmp_path, "file")
 

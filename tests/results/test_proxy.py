@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from iexec_worker.config import Proxies
+from iexec_worker.config import Outbound
 from iexec_worker.errors import Rejected, Unauthorized, Unavailable
 from iexec_worker.inputs.guard import Guard
 from iexec_worker.model import ZERO_ADDRESS, Authorization
@@ -80,12 +80,12 @@ async def server() -> AsyncIterator[Server]:
 async def proxy(server: Server) -> AsyncIterator[ResultProxy]:
     # As in the worker: the requester may have chosen the proxy, so the guard stands before it.
     guard = Guard(["127.0.0.1"])
-    async with make_client(Proxies(), timeout=5, wrap=guard.wrap) as client:
+    async with make_client(Outbound(), timeout=5, wrap=guard.wrap) as client:
         yield ResultProxy(client, server.url + "/")
 
 
 async def test_a_proxy_on_a_private_address_is_refused(server: Server) -> None:
-    async with make_client(Proxies(), timeout=5, wrap=Guard().wrap) as client:
+    async with make_client(Outbound(), timeout=5, wrap=Guard().wrap) as client:
         with pytest.raises(Rejected, match="not public"):
             await ResultProxy(client, server.url).token(OURS, "0x51")
     assert not server.seen

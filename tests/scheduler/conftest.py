@@ -252,7 +252,13 @@ def message_frame(topic: str, number: str, body: str) -> str:
 
 @pytest.fixture
 async def broker(serve_app: Serve) -> FakeBroker:
-    app, broker = QuartTrio(__name__), FakeBroker()
+    broker = FakeBroker()
+    broker.url = await serve_app(broker_app(broker))
+    return broker
+
+
+def broker_app(broker: FakeBroker) -> QuartTrio:
+    app = QuartTrio(__name__)
 
     @app.get("/connect/info")
     async def info() -> dict[str, object]:
@@ -262,8 +268,7 @@ async def broker(serve_app: Serve) -> FakeBroker:
     _serve_receiving(app, broker)
     _serve_sending(app, broker)
     _serve_websocket(app, broker)
-    broker.url = await serve_app(app)
-    return broker
+    return app
 
 
 def _serve_receiving(app: QuartTrio, broker: FakeBroker) -> None:

@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from quart import Response, request
 from quart_trio import QuartTrio
 
-from iexec_worker.config import Proxies
+from iexec_worker.config import Outbound
 from iexec_worker.tee.sms import Sms
 from iexec_worker.transport import make_client
 from tests.served import served
@@ -110,5 +110,5 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def sms(server: Server) -> AsyncIterator[Sms]:
-    async with make_client(Proxies(), timeout=5) as client:
+    async with make_client(Outbound(), timeout=5) as client:
         yield Sms(client, server.url + "/")

@@ -7,7 +7,7 @@ import pytest
 
 from iexec_worker.chain.commitments import recover_prefixed
 from iexec_worker.chain.wallet import Wallet
-from iexec_worker.config import Proxies
+from iexec_worker.config import Outbound
 from iexec_worker.errors import Rejected, Unauthorized, Unavailable
 from iexec_worker.foreign import LONGEST_ANSWER
 from iexec_worker.model import ZERO_ADDRESS, Authorization, TeeFramework
@@ -303,7 +303,7 @@ async def test_an_answer_without_an_end_is_not_read_to_it(server: Server, sms: S
 
 
 async def test_an_sms_that_is_away_is_named_without_its_credentials() -> None:
-    async with make_client(Proxies(), timeout=5) as client:
+    async with make_client(Outbound(), timeout=5) as client:
         with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:1") as away:
             await Sms(client, "http://user:pass@127.0.0.1:1").framework()
 
@@ -312,6 +312,6 @@ async def test_an_sms_that_is_away_is_named_without_its_credentials() -> None:
 
 @pytest.mark.parametrize("url", ["", "http://[", "http://a:b:c", "not a url", "/tee", "ftp://a"])
 async def test_what_is_no_url_of_a_server_is_an_error_of_ours(url: str) -> None:
-    async with make_client(Proxies(), timeout=5) as client:
+    async with make_client(Outbound(), timeout=5) as client:
         with pytest.raises((Rejected, Unavailable)):
             await Sms(client, url).framework()

@@ -15,9 +15,9 @@ from wsproto.events import CloseConnection, Ping, TextMessage
 from wsproto.events import Event as Frame
 from wsproto.utilities import ProtocolError, generate_accept_token
 
-from iexec_worker.scheduler.exchange import reason
 from iexec_worker.scheduler.sockjs import LONGEST_FRAME, decode, encode
 from iexec_worker.scheduler.transports import LinkLost
+from iexec_worker.transport import why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ class WebSocket:
                 self._stream = _upgraded(response, key, self._url)
                 await self._receive(deliver)
         except (httpx.RequestError, httpcore.NetworkError, ProtocolError) as error:
-            raise LinkLost(f"{self._url}: {reason(error)}") from error
+            raise LinkLost(f"{self._url}: {why(error)}") from error
 
     async def _receive(self, deliver: Callable[[Event], None]) -> NoReturn:
         while data := await self._stream.read(_CHUNK):
@@ -88,7 +88,7 @@ class WebSocket:
         try:
             await self._write(TextMessage(data=encode(texts)))
         except (httpcore.NetworkError, httpcore.TimeoutException, ProtocolError) as error:
-            raise LinkLost(f"{self._url}: {reason(error)}") from error
+            raise LinkLost(f"{self._url}: {why(error)}") from error
 
     async def _write(self, frame: Frame) -> None:
         async with self._sending:

@@ -8,9 +8,9 @@ import httpx
 import trio
 from attrs import define, field, frozen
 
-from iexec_worker.scheduler.exchange import reason
 from iexec_worker.scheduler.sockjs import Decoder, Heartbeat, encode
 from iexec_worker.scheduler.transports import LinkLost
+from iexec_worker.transport import why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ class Xhr:
                 async for data in response.aiter_bytes():
                     news.feed(data)
         except httpx.RequestError as error:
-            raise LinkLost(f"POST {url}: {reason(error)}") from error
+            raise LinkLost(f"POST {url}: {why(error)}") from error
         news.end()
 
     async def send(self, texts: Sequence[str]) -> None:
@@ -76,7 +76,7 @@ class Xhr:
                 url, content=encode(texts), headers=_SEND_HEADERS, timeout=_SEND_TIMEOUT
             )
         except httpx.RequestError as error:
-            raise LinkLost(f"POST {url}: {reason(error)}") from error
+            raise LinkLost(f"POST {url}: {why(error)}") from error
         _check(response, "POST", url)
 
 
