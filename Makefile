@@ -61,7 +61,7 @@ chaos:
 	$(BIN)/pytest -o faulthandler_timeout=0 tests/chaos --chaos-share 1
 	$(BIN)/pytest -o faulthandler_timeout=0 tests/integration/test_cuts.py --chaos-points 200
 	$(BIN)/pytest tests/integration/test_chaos.py --chaos-seeds 1000
-	@$(BIN)/iexec-worker chaos --seed 1 --duration PT10M $(ARGS)
+	@$(BIN)/iexec-worker chaos --seed 2 --duration PT10M $(ARGS)
 
 hostile:
 	@scripts/setup hostile

@@ -67,7 +67,7 @@ def build_chain(own: Identity, terms: Terms, client: httpx.AsyncClient) -> Chain
         own.config.chain.gas_price_cap,
         terms.chain.sidechain,
     )
-    hub = Hub(provider, terms.chain.hub_address, own.wallet.address, blocks.next)
+    hub = Hub(provider, terms.chain.hub_address, own.wallet.address, blocks.pause)
     route = Route(provider, own.wallet, blocks, rules, terms.chain.chain_id, terms.chain.block_time)
     return Chain(provider, blocks, hub, Transactions(route, hub, _counter(own.metrics)), rules)
 

@@ -26,6 +26,10 @@ SHORTEST_PERIOD: Final = 0.25
 #: The pause grows to this while the node is away: short enough to lose no deadline by it.
 LONGEST_PAUSE: Final = 15.0
 
+#: Seconds after which what waits for a block goes on without one: some chains make none when
+#: there is nothing to put in it, and another service's node may have caught up all the same.
+IDLE: Final = 15.0
+
 #: A head this old means a node that is stuck or still syncing. The pool counts its own chain
 #: as down after 15 s; a minute leaves room for slow chains and for clocks that differ.
 OLDEST_HEAD: Final = 60.0
@@ -92,6 +96,11 @@ class BlockWatch:
         """Wait for a block newer than the latest one known now."""
         known = self.latest.number if self.latest else -1
         return await self.reached(known + 1)
+
+    async def pause(self, limit: float = IDLE) -> None:
+        """Wait for the next block, *limit* seconds at most: some chains make none when idle."""
+        with trio.move_on_after(limit):
+            await self.next()
 
     async def reached(self, number: int) -> Block:
         """Wait until the chain has block *number*; returns the latest block."""

@@ -54,8 +54,7 @@ class Route:
 
     async def tick(self) -> None:
         """Wait for the next block, but no longer than a block takes: the chain may idle."""
-        with trio.move_on_after(max(self.block_time, SHORTEST_PERIOD)):
-            await self.blocks.next()
+        await self.blocks.pause(max(self.block_time, SHORTEST_PERIOD))
 
 
 @define(eq=False)

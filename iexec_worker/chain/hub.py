@@ -35,7 +35,8 @@ class Hub:
     """
     The contract at *address* as seen by the worker *wallet*, which every call is made from.
 
-    *next_block* returns at the next block. Every method raises `Unavailable` without a node.
+    *next_block* returns at the next block, or when none comes. Without a node every method raises
+    `Unavailable`.
     """
 
     provider: NodeProvider
@@ -43,15 +44,13 @@ class Hub:
     wallet: str
     next_block: Callable[[], Awaitable[object]]
 
-    async def describe(
-        self, task_id: str, *, tries: int = DESCRIBE_TRIES
-    ) -> TaskDescription | None:
+    async def describe(self, task_id: str) -> TaskDescription | None:
         """
         Read all about a task that never changes; None if it is not on-chain.
 
-        The pool's node may be a block or more ahead of ours: up to *tries*, one block apart.
+        The pool's node may be a block or more ahead of ours: up to `DESCRIBE_TRIES` questions.
         """
-        for left in reversed(range(tries)):
+        for left in reversed(range(DESCRIBE_TRIES)):
             found = await self._task_and_deal(task_id)
             if found is not None:
                 return await self._description(task_id, *found)
@@ -64,11 +63,6 @@ class Hub:
         (values,) = await self._views((abi.VIEW_TASK, task_id))
         task = records.onchain_task(values)
         return task if task.deal_id != ZERO_HASH else None
-
-    async def contribution(self, task_id: str, worker: str) -> Contribution:
-        """Read the contribution of *worker* to a task."""
-        (values,) = await self._views((abi.VIEW_CONTRIBUTION, task_id, worker))
-        return records.contribution(values)
 
     async def account(self, address: str) -> Account:
         """Read the deposit of *address*."""

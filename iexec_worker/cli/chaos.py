@@ -96,10 +96,10 @@ def command(
         cache=embedded.cache(),
         seed=secrets.randbelow(1_000_000) if seed is None else seed,
         duration=duration,
-        faults=count or max(1, int(duration / _FAULT_EVERY)),
+        faults=count or faults_in(duration),
         kinds=kinds,
         workers=workers,
-        tasks=tasks or max(2, int(duration / _TASK_EVERY)),
+        tasks=tasks or tasks_in(duration),
         root=os.geteuid() == 0,
         inherited=embedded.environment(),
     )
@@ -122,6 +122,16 @@ def command(
     if folder is None and not verdict.breaches:
         shutil.rmtree(options.folder, ignore_errors=True)
     ctx.exit(1 if verdict.breaches else 0)
+
+
+def faults_in(duration: float) -> int:
+    """How many faults strike in so many seconds, unless it is said."""
+    return max(1, int(duration / _FAULT_EVERY))
+
+
+def tasks_in(duration: float) -> int:
+    """How many tasks are bought in so many seconds, unless it is said."""
+    return max(2, int(duration / _TASK_EVERY))
 
 
 async def _rage(options: ChaosOptions, console: Console, judge: Callable[[Verdict], None]) -> None:

@@ -127,4 +127,6 @@ def _moment(when: float, now: float) -> str:
 def _at_stake(record: Record) -> bool:
     """True iff a contribution of ours may be on-chain and its reveal is not known to be."""
     sent = "contribute" in record.transactions or Status.CONTRIBUTED in record.told
-    return sent and Status.REVEALED not in record.told
+    # Of a record that was lost only the chain knows whether one was sent.
+    found_again = record.lost or record.recomputing
+    return (sent or found_again) and Status.REVEALED not in record.told

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import trio
-
 from iexec_worker.replicates.credibility import can_contribute, is_ours, may_still_reveal
 from iexec_worker.replicates.topic import PATIENCE, patiently
 
@@ -42,5 +40,4 @@ async def _settled(task: Task, around: Surroundings) -> Standing:
         if not awaited or not can_contribute(standing):
             return standing
         task.node.doing = "before an abort: waiting for a contribution that was sent"
-        with trio.move_on_after(PATIENCE):
-            await around.blocks.next()
+        await around.blocks.pause(PATIENCE)

@@ -45,8 +45,7 @@ async def patiently(task: Task, blocks: BlockWatch, ask: Callable[[], Awaitable[
             return await ask()
         except UNANSWERED as error:
             task.node.doing = describe(error)
-            with trio.move_on_after(PATIENCE):
-                await blocks.next()
+            await blocks.pause(PATIENCE)
 
 
 @frozen

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import structlog
-import trio
 from attrs import frozen
 
 from iexec_worker.errors import Reverted, StageFailed
@@ -23,9 +22,6 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 #: Looks, a block apart, at a call that is refused although all conditions hold: the node that was
 #: asked may be some blocks behind the one that the pool, or we, asked before.
 LOOKS: Final = 6
-
-#: Seconds after which the next look is due though no block came: some chains idle.
-PATIENCE: Final = 15.0
 
 
 @frozen
@@ -64,6 +60,5 @@ async def insist(task: Task, sending: Sending, attempt: Attempt) -> ChainReceipt
                 call=attempt.label,
                 reason=str(error),
             )
-        with trio.move_on_after(PATIENCE):
-            await sending.blocks.next()
+        await sending.blocks.pause()
     return await sending.receipt(task, attempt.label)

@@ -84,7 +84,7 @@ class Stored:
             if found:
                 return found
             if left:
-                await self.blocks.next()
+                await self.blocks.pause()
         raise StageFailed(
             Cause.RESULT_LINK_MISSING, f"result proxy {proxy.name} has no result of the task"
         )

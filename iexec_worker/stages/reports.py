@@ -89,8 +89,7 @@ class Reports:
                     else:
                         trusted = self.task.description.tee_framework is not None
                         return trusted and onchain.status is TaskStatus.ACTIVE
-                with trio.move_on_after(_LOOK):
-                    await self.blocks.next()
+                await self.blocks.pause(_LOOK)
         log.warning("a result comes while the chain does not answer", task=self.task.id)
         return False
 

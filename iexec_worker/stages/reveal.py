@@ -55,7 +55,7 @@ class Reveal:
             except Reverted as error:
                 # With the deadline ahead a refusal may pass: a reorg, a node behind another.
                 log.warning("reveal refused, trying again", task=task.id, reason=str(error))
-                await self.blocks.next()
+                await self.blocks.pause()
 
     async def _reach(self, task: Task) -> None:
         """Wait for the consensus block as long as there is time."""
@@ -81,7 +81,7 @@ class Reveal:
             if not not_yet:
                 return standing
             task.node.doing = f"waiting to reveal: {not_yet}"
-            await self.blocks.next()
+            await self.blocks.pause()
 
     def _obstacle(  # noqa: PLR0911 - a list of questions, each with its answer
         self, task: Task, standing: Standing, digest: str

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
-import trio
 from attrs import frozen
 
 from iexec_worker.chain import commitments
@@ -34,9 +33,6 @@ NAME: Final = "iexec-result-iexec-ipfs-token"
 
 #: Tries, a block apart: the nodes of SMS and result proxy may be some blocks behind ours.
 TRIES: Final = 3
-
-#: Seconds after which the next try is due though no block came.
-_BLOCK: Final = 15.0
 
 _NO_TOKEN: Final = Cause.TEE_SESSION_GENERATION_POST_COMPUTE_GET_STORAGE_TOKENS_FAILED
 
@@ -111,8 +107,7 @@ class Sessions:
                 if not left or not may_pass(error):
                     raise
                 log.info("refused, asked again at the next block", reason=str(error))
-            with trio.move_on_after(_BLOCK):
-                await self.blocks.next()
+            await self.blocks.pause()
         raise AssertionError("the last try returns or raises")
 
 

@@ -66,7 +66,7 @@ class Upload:
                 if not left:
                     raise StageFailed(Cause.RESULT_LINK_MISSING, str(error)) from error
                 log.warning("upload refused, trying again", task=task.id, reason=str(error))
-                await self.blocks.next()
+                await self.blocks.pause()
         raise AssertionError("the last try returns or raises")
 
     async def _upload(self, task: Task, computed: ComputedFile) -> str:

@@ -186,7 +186,6 @@ async def test_contribute_view_is_one_batch(bench: Bench) -> None:
 async def test_single_reads(bench: Bench) -> None:
     hub = bench.hub
 
-    assert (await hub.contribution(TASK, WALLET)).status is ContributionStatus.UNSET
     assert await hub.account(WALLET) == Account(50, 9)
     assert await hub.owner(POOL) == HUB, "in lower case"
     assert await hub.balance(WALLET) == 16

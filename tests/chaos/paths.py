@@ -183,7 +183,8 @@ PATHS: Final = (
     Script("answers lost", prepare=troubles.mute),
     Script("pool away", act=troubles.away(URL, Status.COMPUTING), within=130),
     Script("node away", act=troubles.away(NODE_URL, Status.CONTRIBUTING), within=120),
-    Script("pool restarts", act=troubles.restarts, within=80),
+    # What it publishes while nobody listens is waited for: half a minute after each restart.
+    Script("pool restarts", act=troubles.restarts, within=150),
     Script("strangers publish", act=troubles.strangers),
     Script("notifications lost", prepare=troubles.deaf, within=180),
     _TRUSTED,

@@ -78,11 +78,12 @@ class Report:
     """
     How a run ended.
 
-    *steps* were taken by the first life, *seconds* (virtual) by all of them and not by the pauses
-    between them; *story* is what was logged.
+    *steps* were taken by the first of *lives*, *seconds* (virtual) by all of them and not by the
+    pauses between them; *story* is what was logged.
     """
 
     outcome: Outcome
+    lives: int
     steps: int
     seconds: float
     story: str
@@ -100,6 +101,7 @@ class Run:
     root: Path
     seed: int
     cuts: tuple[Point, ...] = ()
+    lives: int = field(init=False, default=0)
     steps: int = field(init=False, default=0)
     seconds: float = field(init=False, default=0.0)
 
@@ -115,7 +117,7 @@ class Run:
         if errors:
             told = "\n".join(f"    {_line(event)}" for event in errors)
             raise Broken(self._story(f"{len(errors)} errors in the log\n{told}", log))
-        return Report(outcome, self.steps, self.seconds, self._story("", log))
+        return Report(outcome, self.lives, self.steps, self.seconds, self._story("", log))
 
     async def _play(self) -> Outcome:
         async with trio.open_nursery() as nursery:
@@ -131,6 +133,7 @@ class Run:
     async def _lives(self, world: World) -> None:
         for point in (*self.cuts, None):
             life = Life(world=world)
+            self.lives += 1
             with counted(Steps(world, life, point)) as steps:
                 await self._live(world, life)
             self.steps = self.steps or steps.count

@@ -15,7 +15,7 @@ import pytest
 
 from tests.chaos.paths import PATHS
 from tests.chaos.run import Cut, Point
-from tests.chaos.sweep import Job, play, verdict
+from tests.chaos.sweep import Job, judged, play
 
 if TYPE_CHECKING:
     from tests.chaos.sweep import Sweep
@@ -33,6 +33,8 @@ KEPT: Final = (
     Job("abort while computing", 7, (Point(Cut.CRASH, 150),)),
     # With a transaction that is nowhere but in the mempool.
     Job("reveal stuck", 7, (Point(Cut.CANCEL, 420), Point(Cut.CRASH, 80))),
+    # Not cut at all: two notifications in a row come while the link is down.
+    Job("pool restarts", 37075),
     # While the pool's answer with an offer arrives, and no replicate lives.
     Job("strangers publish", 655975, (Point(Cut.CANCEL, 61),)),
 )
@@ -47,8 +49,11 @@ def test_a_life_cut_anywhere_ends_as_one_that_was_not(path: str, sweep: Sweep) -
 
 
 @pytest.mark.parametrize("job", KEPT, ids=lambda job: job.path)
-def test_a_run_that_is_kept_ends_well(job: Job) -> None:
-    assert verdict(job) == ""
+def test_a_run_that_is_kept_is_cut_and_ends_well(job: Job) -> None:
+    report = play(job)
+
+    assert judged(job, report) == ""
+    assert report.lives == 1 + len(job.cuts), "a cut is no longer reached: name an earlier step"
 
 
 def test_a_run_is_repeated_exactly_from_its_seed() -> None:

@@ -47,6 +47,11 @@ def test_a_duration_that_is_none_is_refused(duration: str, cli: Cli) -> None:
     assert "ISO-8601 duration" in " ".join(result.output.split())
 
 
+def test_ten_minutes_have_three_hundred_faults_and_sixty_tasks() -> None:
+    assert command.faults_in(600) >= 300
+    assert command.tasks_in(600) >= 60
+
+
 def test_the_command_of_chaos_is_not_spoken_of(cli: Cli) -> None:
     assert "interruptible" not in COMMANDS
     assert "interruptible" not in cli("--help").output

@@ -56,3 +56,6 @@ def test_a_minute_of_chaos_breaks_no_invariant(kept: int, tmp_path: Path) -> Non
     assert verdict["breaches"] == []
     assert verdict["faults"] == 35
     assert verdict["taken"] == verdict["tasks"] >= 10
+    # They struck somebody.
+    assert verdict["interrupted"]
+    assert verdict["restarts"]["SIGKILL"]

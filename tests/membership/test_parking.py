@@ -59,11 +59,19 @@ def contributed(status: TaskStatus, *, consensus: str = RESULT) -> Standing:
     return Standing(task, ours, Account(0, 5))
 
 
-async def parked(folder: Path, told: tuple[Status, ...], chain: FakeChain) -> None:
+async def parked(
+    folder: Path,
+    told: tuple[Status, ...],
+    chain: FakeChain,
+    *,
+    lost: bool = False,
+    recomputing: bool = False,
+) -> None:
     async def save() -> None:
         """Nothing is changed here."""
 
     record = Record(authorization(), None, Action.PLEASE_COMPUTE, told=list(told))
+    record.lost, record.recomputing = lost, recomputing
     node = Node("0xa", doing="computing app:1")
     task = Task(record, Folder(folder), node, save)
     task.describe_as(description())
@@ -115,6 +123,17 @@ async def test_a_chain_that_says_nothing_holds_nobody_up_and_is_taken_for_the_wo
     with trio.fail_after(PATIENCE + 0.1):
         await parked(tmp_path, TO_CONTRIBUTED, FakeChain(answer))
     assert log_events[-1]["log_level"] == "error"
+
+
+@pytest.mark.logs_errors
+@pytest.mark.parametrize(("lost", "recomputing"), [(True, False), (False, True)])
+async def test_a_contribution_that_no_journal_knows_any_more_is_told_loudly(
+    tmp_path: Path, log_events: Log, *, lost: bool, recomputing: bool
+) -> None:
+    chain = FakeChain(contributed(TaskStatus.REVEALING))
+    await parked(tmp_path, (), chain, lost=lost, recomputing=recomputing)
+    (said,) = log_events
+    assert (said["log_level"], said["reveal_before"][-8:]) == ("error", "in 300 s")
 
 
 async def test_what_cannot_be_revealed_any_more_alarms_nobody(

@@ -14,7 +14,7 @@ import trio.testing
 from attrs import define, field
 
 from iexec_worker.chain import commitments
-from iexec_worker.chain.blocks import Block
+from iexec_worker.chain.blocks import IDLE, Block
 from iexec_worker.chain.transactions import Transactions
 from iexec_worker.model import (
     ZERO_ADDRESS,
@@ -154,6 +154,9 @@ class FakeChain:
     async def next(self) -> Block:
         await trio.sleep(0.1)
         return self.latest
+
+    async def pause(self, limit: float = IDLE) -> None:
+        await self.next()
 
     #: What is not as in `samples` of the task.
     changes: dict[str, Any] = field(factory=dict)

@@ -10,7 +10,7 @@ import trio
 from attrs import define, field
 
 from iexec_worker.chain import commitments
-from iexec_worker.chain.blocks import Block
+from iexec_worker.chain.blocks import IDLE, Block
 from iexec_worker.errors import Unavailable
 from iexec_worker.model import (
     ZERO_ADDRESS,
@@ -84,6 +84,10 @@ class FakeChain:
         self.head += 1
         self.on_block()
         return self.latest
+
+    async def pause(self, limit: float = IDLE) -> None:
+        with trio.move_on_after(limit):
+            await self.next()
 
     async def reached(self, number: int) -> Block:
         while self.head < number:

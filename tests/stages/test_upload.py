@@ -8,6 +8,7 @@ import pytest
 import trio
 from attrs import define, field
 
+from iexec_worker.chain.blocks import IDLE
 from iexec_worker.errors import Rejected, StageFailed, Unauthorized, Unavailable, Unserved
 from iexec_worker.model import ComputedFile, DealParams
 from iexec_worker.stages.links import TRIES, Proxies, Stored
@@ -127,6 +128,15 @@ async def test_a_refusal_may_pass_with_the_next_blocks(
 ) -> None:
     proxy.errors = [Unauthorized("not revealed yet")] * (TRIES - 1)
     assert (await upload(task)).result_link is not None
+
+
+async def test_a_chain_that_makes_no_blocks_holds_no_result_up(
+    upload: Upload, proxy: FakeProxy, chain: FakeChain, task: Task, autojump_clock: object
+) -> None:
+    chain.idles = True
+    proxy.errors = [Unauthorized("not revealed yet")] * (TRIES - 1)
+    with trio.fail_after(TRIES * IDLE):
+        assert (await upload(task)).result_link is not None
 
 
 async def test_a_refusal_that_stays_is_a_missing_link(

@@ -117,9 +117,15 @@ def _delivered(evidence: Evidence) -> Iterator[tuple[str, str]]:
             )
 
 
+#: After these, and no other failure, an error is contributed as the result.
+_ERROR_RESULT: Final = frozenset({Status.APP_DOWNLOAD_FAILED, Status.DATA_DOWNLOAD_FAILED})
+
+
 def _honest(evidence: Evidence) -> Iterator[tuple[str, str]]:
     for task in evidence.tasks:
-        failed = any(part.in_consensus and part.failures for part in task.parts)
+        failed = any(
+            p.in_consensus and not _ERROR_RESULT.isdisjoint(p.failures) for p in task.parts
+        )
         wrong = task.onchain is TaskStatus.COMPLETED and task.digest != task.expected
         if wrong and not failed:
             yield _task(task), f"{task.digest} on the chain instead of {task.expected}"

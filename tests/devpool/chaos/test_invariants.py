@@ -119,6 +119,15 @@ def test_a_failure_that_was_told_may_have_another_result() -> None:
     assert breaches(task(digest=BAD, delivered=BAD, parts=(told,))) == []
 
 
+def test_a_failure_that_makes_no_error_result_excuses_nothing() -> None:
+    failed = {Status.RESULT_UPLOAD_FAILED: "RESULT_LINK_MISSING"}
+    told = attrs.evolve(PART, failures=failed)
+
+    (breach,) = breaches(task(digest=BAD, delivered=BAD, parts=(told,)))
+
+    assert breach.invariant == "honest"
+
+
 def test_a_failure_of_another_worker_excuses_nothing() -> None:
     failed = {Status.APP_DOWNLOAD_FAILED: "APP_IMAGE_DOWNLOAD_FAILED"}
     other = attrs.evolve(PART, wallet="0x02", failures=failed, in_consensus=False)
