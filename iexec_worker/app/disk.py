@@ -46,6 +46,9 @@ class Disk:
     trouble: str = "not looked at yet"
     #: One at a time: a disk that does not answer keeps one thread, and not all of them.
     _one: trio.CapacityLimiter = field(init=False, factory=lambda: trio.CapacityLimiter(1))
+    _turn: trio.Lock = field(init=False, factory=trio.Lock)
+    #: So many looks have ended.
+    _looks: int = field(init=False, default=0)
 
     async def require(self) -> None:
         """Raise `Fatal` when only a person can make the folder usable; other trouble may pass."""
@@ -64,17 +67,30 @@ class Disk:
         raise AssertionError("every() never ends")
 
     async def look(self) -> str:
-        """Look now and return *trouble*; a disk that does not answer is trouble, too."""
-        before = self.trouble
-        self.trouble = f"the disk of {self.folder} does not answer"
+        """
+        Look now and return *trouble*; a disk that does not answer is trouble, too.
+
+        All who ask while somebody looks share the next look: on a slow disk a queue of them would
+        take longer than `PATIENCE`.
+        """
+        # One that is under way may have begun before what the caller wants to know of.
+        wanted = self._looks + (2 if self._turn.locked() else 1)
+        async with self._turn:
+            if self._looks < wanted:
+                await self._look()
+                self._looks += 1
+        return self.trouble
+
+    async def _look(self) -> None:
+        before, found = self.trouble, f"the disk of {self.folder} does not answer"
         with trio.move_on_after(PATIENCE):
-            self.trouble = await trio.to_thread.run_sync(
+            found = await trio.to_thread.run_sync(
                 self._find, abandon_on_cancel=True, limiter=self._one
             )
-        self.node.doing = self.trouble or f"{self.folder} can be written"
-        if self.trouble and self.trouble != before:
-            log.warning("no room for tasks", reason=self.trouble)
-        return self.trouble
+        self.trouble = found
+        self.node.doing = found or f"{self.folder} can be written"
+        if found and found != before:
+            log.warning("no room for tasks", reason=found)
 
     def _find(self) -> str:
         try:

@@ -10,7 +10,7 @@ import httpx
 import trio
 from attrs import frozen
 
-from iexec_worker.errors import DownloadFailed, Rejected, Unavailable
+from iexec_worker.errors import Declined, DownloadFailed, Rejected, Unavailable
 from iexec_worker.inputs.guard import check_scheme
 from iexec_worker.inputs.partial import RESERVE, partial_file
 from iexec_worker.transport import raw_body, shown, why
@@ -85,7 +85,7 @@ class Downloader:
         digest is that of the original worker. Cancelled or failed, nothing stays on the disk.
 
         Raises `Unavailable` when another try may succeed (no connection, 5xx, stalled, cut off),
-        `DownloadFailed` when it would not.
+        `DownloadFailed` when it would not, and `Declined` when it has no room here.
         """
         target = _parse(url)
         try:
@@ -101,8 +101,10 @@ class Downloader:
         except httpx.InvalidURL as error:
             # httpx reads some of what a redirect may name (`data:,x`) only to refuse it here.
             raise DownloadFailed(f"{shown(target)}: redirects to what is no URL") from error
+        except Declined as error:
+            raise Declined(f"{shown(target)}: {error}") from error
         except OSError as error:
-            raise DownloadFailed(f"{shown(target)} cannot be saved: {error}") from error
+            raise Declined(f"{shown(target)} cannot be saved: {error}") from error
         raise Unavailable(
             f"{shown(target)} is too slow: under {self.limits.slowest:g} bytes/s"
             f" after {self.limits.grace:g} s"
@@ -147,7 +149,7 @@ class Downloader:
 
     def _require_room(self, size: int) -> None:
         if size > self.limits.max_bytes:
-            raise DownloadFailed(
+            raise Declined(
                 f"larger than the {self.limits.max_bytes} bytes that a task's inputs may have"
             )
 

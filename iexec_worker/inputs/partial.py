@@ -8,7 +8,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from iexec_worker.errors import DownloadFailed
+from iexec_worker.errors import Declined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ class PartialFile:
         return "0x" + self._sha256.hexdigest()
 
     def write(self, data: bytes) -> None:
-        """Append *data*. Raises `DownloadFailed` when the disk is full."""
+        """Append *data*. Raises `Declined` when the disk is full."""
         self.require(len(data))
         try:
             with open(self._fd, "wb", buffering=0, closefd=False) as file:
@@ -54,7 +54,7 @@ class PartialFile:
         self.size += len(data)
 
     def require(self, size: int) -> None:
-        """Raise `DownloadFailed` unless *size* more bytes leave the disk its reserve."""
+        """Raise `Declined` unless *size* more bytes leave the disk its reserve."""
         disk = os.fstatvfs(self._fd)
         if disk.f_bavail * disk.f_frsize - size < self._reserve:
             raise self._full()
@@ -75,8 +75,8 @@ class PartialFile:
         with suppress(FileNotFoundError):
             self._temporary.unlink()
 
-    def _full(self) -> DownloadFailed:
-        return DownloadFailed(
+    def _full(self) -> Declined:
+        return Declined(
             f"the disk of {self._path.parent} is full after {self.size} bytes: free some space"
         )
 

@@ -9,7 +9,7 @@ import structlog
 import trio
 from attrs import define, frozen
 
-from iexec_worker.errors import SessionLost, WorkerError
+from iexec_worker.errors import Fatal, SessionLost, WorkerError
 from iexec_worker.membership.intake import Intake
 from iexec_worker.scheduler import heartbeat
 from iexec_worker.supervise import FOREVER, describe, supervise
@@ -17,6 +17,7 @@ from iexec_worker.supervise import FOREVER, describe, supervise
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from iexec_worker.membership.join import Terms
     from iexec_worker.membership.member import Member
     from iexec_worker.replicates.group import Replicates
     from iexec_worker.scheduler.session import Session
@@ -54,7 +55,7 @@ class Attendance:
     node: Node
     trouble: str = "not registered yet"
     _ping_id: str = ""
-    #: The pool's terms are others than ours, and what computes under ours is to end first.
+    #: The pool's terms are others than ours, or may be; what computes under ours is to end first.
     _outdated: bool = False
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -79,20 +80,32 @@ class Attendance:
         self.node.doing = "joining the pool"
         # Before the terms: a configuration that changes while we join shows at the next ping.
         self._ping_id = await self.member.session.ping()
-        terms = await self.member.ask_terms()
+        terms = await self._ask_terms()
         self._outdated = terms != self.member.terms
         if self._outdated and not self.replicates.computing and not self._ending:
             raise TermsChanged("the pool's configuration has changed: starting over with it")
         await self.member.session.register(self.member.model)
 
+    async def _ask_terms(self) -> Terms:
+        """Ask for the pool's terms. What never fits ends a worker only once it has no tasks."""
+        try:
+            return await self.member.ask_terms()
+        except Fatal as error:
+            if not len(self.replicates):
+                raise
+            # What is contributed is revealed by what the chain shows, without the pool.
+            raise SessionLost(f"{error}; the tasks under way go on") from error
+
     async def _hold(self, task_status: trio.TaskStatus[None]) -> None:
-        patience = self.member.lost_after * heartbeat.PERIOD
+        # The last of the pings that fail has its time to be answered, too.
+        patience = (self.member.lost_after + heartbeat.PATIENCE) * heartbeat.PERIOD
         other_id, other_ids = trio.open_memory_channel[None](1)
         with trio.CancelScope() as scope:
 
             def alive(ping_id: str) -> None:
                 scope.deadline = trio.current_time() + patience
-                if (self._outdated or ping_id != self._ping_id) and not self._ending:
+                self._outdated = self._outdated or ping_id != self._ping_id
+                if self._outdated and not self._ending:
                     with suppress(trio.WouldBlock):
                         other_id.send_nowait(None)
 
@@ -156,10 +169,16 @@ class Attendance:
             member.around.slots,
             self.replicates,
             member.around.blocks,
-            member.obstacles,
+            self._obstacles,
             member.terms.config.ask_period,
             node,
         )
+
+    async def _obstacles(self) -> str:
+        """Say why no work may be taken; under terms that have changed it might be lost."""
+        if self._outdated:
+            return "the pool has another configuration: what computes under the old one ends first"
+        return await self.member.obstacles()
 
     async def _until_reconfigured(self, other_ids: trio.MemoryReceiveChannel[None]) -> None:
         """Wait until the pool has another configuration and nothing of ours computes any more."""

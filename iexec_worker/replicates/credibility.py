@@ -60,6 +60,9 @@ class Credibility:
             return "our contribution stands and may still be revealed"
         if is_ours(standing):
             return "the task is completed with our result"
+        if _has_revealed(standing) and not self.over(standing):
+            # A pool that is asked does not list it while another worker uploads.
+            return "our reveal stands, and the result may still be asked for"
         if self.over(standing) or not _GIVEN_UP.isdisjoint(task.record.told):
             return ""
         wish = await self.wish(task, in_step=in_step)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from iexec_worker.replicates.credibility import Credibility
     from iexec_worker.scheduler.api import Answer
     from iexec_worker.scheduler.session import Session
-    from iexec_worker.stages.task import Stage, Task
+    from iexec_worker.stages.task import Record, Stage, Task
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -102,7 +102,8 @@ class Steps:
     async def _announce(self, task: Task, row: Row) -> bool:
         """Say that the step begins; False when pool and chain agree that it must not."""
         update = StatusUpdate(row.ongoing)
-        with trio.move_on_after(HELD_BACK_AFTER if row.is_urgent else math.inf) as scope:
+        urgent = row.is_urgent or _may_be_revealed(task.record)
+        with trio.move_on_after(HELD_BACK_AFTER if urgent else math.inf) as scope:
             answer = await self.tell(task, update, deadline=task.description.final_deadline)
             if answer.refused:
                 return await self._still_wanted(task)
@@ -193,6 +194,11 @@ class Steps:
 
 #: Answers after which there is nothing to do until the pool says more.
 WAITING: Final = frozenset({None, Action.PLEASE_WAIT, Action.PLEASE_CONTINUE})
+
+
+def _may_be_revealed(record: Record) -> bool:
+    """True iff a contribution of ours may stand already: its reveal must not wait for the pool."""
+    return "contribute" in record.transactions or record.consensus_block > 0
 
 
 def _failed(row: Row, error: StageFailed) -> StatusUpdate:

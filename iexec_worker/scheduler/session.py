@@ -34,6 +34,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 #: pool has not refused yet); the 401 on that one makes the pool forget it, the second is good.
 LOGINS: Final = 2
 
+#: Seconds for a whole login: everybody waits for it, and pings are 10 s apart.
+LOGIN_LIMIT: Final = 8.0
+
 
 class SignLogin(Protocol):
     """Signs the pool's challenge, as text, with our wallet: `0x` and 130 hex digits."""
@@ -148,8 +151,12 @@ class Session:
 
     async def _login(self) -> str:
         try:
-            challenge = await self.api.challenge(self.address)
-            token = await self.api.login(self.address, self.sign_login(challenge))
+            with trio.fail_after(LOGIN_LIMIT):
+                challenge = await self.api.challenge(self.address)
+                token = await self.api.login(self.address, self.sign_login(challenge))
+        except trio.TooSlowError:
+            self._login_error = Unavailable(f"{self.api.url}: no login within {LOGIN_LIMIT:g} s")
+            raise self._login_error from None
         except Unauthorized as error:
             self._login_error = Rejected(
                 f"{self.api.url}: login of {self.address} refused; the wallet is not on the pool's"

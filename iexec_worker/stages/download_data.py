@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import frozen
 
-from iexec_worker.errors import BadChecksum, DownloadFailed, StageFailed
+from iexec_worker.errors import BadChecksum, Declined, DownloadFailed, StageFailed
 from iexec_worker.stages.task import Details
 from iexec_worker.wire import Cause, Status
 
@@ -35,6 +35,9 @@ class DownloadData:
         await trio.to_thread.run_sync(make)
         try:
             await self._download(task)
+        except Declined as error:
+            # Others may have room for it: to contribute an error would be to lose against them.
+            raise StageFailed(Cause.ABORTED_BY_WORKER, str(error)) from error
         except StageFailed as error:
             await self.fallback(task, Status.DATA_DOWNLOAD_FAILED, error.cause)
             raise

@@ -42,7 +42,7 @@ class Proxies:
 
     def of(self, task: Task) -> ResultProxy:
         """Return the result proxy of *task*."""
-        return self.proxy_at(task.description.params.storage_proxy or self.default)
+        return self.proxy_at(task.description.params.storage_proxy.strip() or self.default)
 
 
 def called_back(task: Task, computed: ComputedFile) -> Location | None:

@@ -2,18 +2,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
 from iexec_worker.app.disk import Disk
 from iexec_worker.errors import Fatal
 from iexec_worker.telemetry.tree import Node
-
-if TYPE_CHECKING:
-    import trio.testing
 
 
 def disk(folder: Path, floor: int = 1) -> Disk:
@@ -47,6 +45,30 @@ async def test_a_disk_that_may_have_room_later_does_not_end_the_start() -> None:
     there = disk(Path("/proc/self/tasks"))
     await there.require()
     assert "cannot be written" in await there.look()
+
+
+async def test_what_was_found_stays_until_more_is_known_and_a_queue_shares_one_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, slow, goes_on = disk(tmp_path), trio.Event(), threading.Event()
+    looks: list[str] = []
+    await there.look()
+
+    def find(_: Disk) -> str:
+        looks.append("")
+        trio.from_thread.run_sync(slow.set)
+        goes_on.wait(5)
+        return ""
+
+    monkeypatch.setattr(Disk, "_find", find)
+    async with trio.open_nursery() as nursery:
+        for _ in range(16):
+            nursery.start_soon(there.look)
+        await slow.wait()
+        assert there.trouble == ""
+        await trio.testing.wait_all_tasks_blocked()
+        goes_on.set()
+    assert len(looks) == 2
 
 
 async def test_a_disk_that_does_not_answer_is_trouble_and_keeps_one_thread(

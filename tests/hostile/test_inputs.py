@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from iexec_worker.config import Outbound
-from iexec_worker.errors import DownloadFailed, Rejected, Unauthorized, Unavailable
+from iexec_worker.errors import Declined, DownloadFailed, Rejected, Unauthorized, Unavailable
 from iexec_worker.inputs.guard import Guard
 from iexec_worker.results.proxy import ResultProxy
 from iexec_worker.transport import make_client
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Serve = Callable[[trio.abc.Stream], Awaitable[None]]
 
-REFUSALS: Final = (DownloadFailed, Rejected, Unauthorized, Unavailable)
+REFUSALS: Final = (Declined, DownloadFailed, Rejected, Unauthorized, Unavailable)
 
 HEAD: Final = b"HTTP/1.1 200 OK\r\n"
 
@@ -231,7 +231,7 @@ async def test_a_disk_is_left_room_while_a_body_without_an_end_arrives(lab: Lab)
     await trio.run_process(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(lab.folder)])
     try:
         (lab.folder / "neighbour").write_bytes(CANARY)
-        with trio.fail_after(LIMIT), pytest.raises(DownloadFailed, match="full after"):
+        with trio.fail_after(LIMIT), pytest.raises(Declined, match="full after"):
             await lab.patient(reserve=4_000_000).fetch(lab.origin.url("/"), lab.folder, "file")
         assert names_in(lab.folder) == ["neighbour"]
         assert (lab.folder / "neighbour").read_bytes() == CANARY

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from iexec_worker.errors import DownloadFailed, Unavailable
+from iexec_worker.errors import Declined, DownloadFailed, Unavailable
 from iexec_worker.inputs.download import Limits
 
 from .conftest import names_in, ok, redirect, status
@@ -79,7 +79,7 @@ async def test_a_file_over_the_limit_is_given_up(
     body = bytes(2_000_001)
     origin.answers["/"] = ok(body) if announced else b"HTTP/1.1 200 OK\r\n\r\n" + body
     downloader = downloaders("127.0.0.1", limits=Limits(max_bytes=2_000_000))
-    with pytest.raises(DownloadFailed, match="larger than the 2000000 bytes"):
+    with pytest.raises(Declined, match="larger than the 2000000 bytes"):
         await downloader.fetch(origin.url("/"), tmp_path, "file")
     assert not names_in(tmp_path)
 
@@ -90,7 +90,7 @@ async def test_what_other_files_of_the_task_have_taken_is_not_there_any_more(
     origin.answers["/"] = ok(bytes(100))
     downloader = downloaders("127.0.0.1", limits=Limits(max_bytes=1000))
     await downloader.fetch(origin.url("/"), tmp_path, "file", taken=900)
-    with pytest.raises(DownloadFailed, match="a task's inputs may have"):
+    with pytest.raises(Declined, match="a task's inputs may have"):
         await downloader.fetch(origin.url("/"), tmp_path, "file", taken=901)
 
 
@@ -99,7 +99,7 @@ async def test_a_redirect_to_what_is_no_url_is_a_failed_download(
     origin: Origin, downloader: Downloader, tmp_path: Path, target: str
 ) -> None:
     origin.answers["/"] = redirect(target)
-    with pytest.raises((DownloadFailed, Unavailable)):
+    with pytest.raises((Declined, DownloadFailed, Unavailable)):
         await downloader.fetch(origin.url("/"), tmp_path, "file")
 
 
@@ -198,7 +198,7 @@ async def test_a_full_disk_is_said(
 ) -> None:
     origin.answers["/"] = ok(b"data")
     downloader = downloaders("127.0.0.1", limits=Limits(max_bytes=1000, reserve=2**62))
-    with pytest.raises(DownloadFailed, match=r"disk of .* is full.*free some space"):
+    with pytest.raises(Declined, match=r"disk of .* is full.*free some space"):
         await downloader.fetch(origin.url("/"), tmp_path, "file")
     assert not names_in(tmp_path)
 
@@ -207,7 +207,7 @@ async def test_a_folder_that_is_missing_is_said(
     origin: Origin, downloader: Downloader, tmp_path: Path
 ) -> None:
     origin.answers["/"] = ok(b"data")
-    with pytest.raises(DownloadFailed, match="cannot be saved"):
+    with pytest.raises(Declined, match="cannot be saved"):
         await downloader.fetch(origin.url("/"), tmp_path / "missing", "file")
 
 

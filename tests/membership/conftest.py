@@ -37,6 +37,8 @@ class FakeSession:
     registered: int = 0
     ping_id: str = "0x1"
     pings_fail: bool = False
+    #: Seconds.
+    ping_takes: float = 0
     computing_tasks: list[tuple[str, ...] | Exception] = field(factory=list)
     on_ask: Callable[[], None] = nothing
     on_register: Callable[[], None] = nothing
@@ -56,6 +58,7 @@ class FakeSession:
         await trio.lowlevel.checkpoint()
         if self.pings_fail:
             await trio.sleep_forever()
+        await trio.sleep(self.ping_takes)
         return self.ping_id
 
     def last_answer(self) -> str:
@@ -75,11 +78,15 @@ class FakeSession:
 
 @define(eq=False)
 class FakeReplicates:
-    """Takes offers, or raises *error*. *computing* is what attendance asks for."""
+    """Takes offers, or raises *error*. *computing* and *living* are what attendance asks for."""
 
     begun: list[tuple[str, Slot]] = field(factory=list)
     computing: int = 0
+    living: int = 0
     error: Exception | None = None
+
+    def __len__(self) -> int:
+        return self.living
 
     async def begin(self, offer: ReplicateOffer, slot: Slot) -> None:
         # What the write of a journal does first: one who is cancelled begins nothing.

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 from attrs import define, field
 
-from iexec_worker.errors import SessionLost, Unavailable
+from iexec_worker.errors import Fatal, SessionLost, Unavailable
 from iexec_worker.membership.attendance import CUT, UNREACHED, Attendance, TermsChanged
 from iexec_worker.membership.ending import Ending
 from iexec_worker.membership.join import Terms
@@ -47,12 +47,15 @@ class FakeMember:
     around: Around = field(factory=Around)
     terms: Terms = TERMS
     found: Terms = TERMS
+    refusal: Fatal | None = None
     model: None = None
     lost_after: int = 3
     ending: Ending = field(factory=lambda: Ending(60))
 
     async def ask_terms(self) -> Terms:
         await trio.lowlevel.checkpoint()
+        if self.refusal is not None:
+            raise self.refusal
         return self.found
 
     async def obstacles(self) -> str:
@@ -102,6 +105,46 @@ async def test_a_session_registers_and_has_no_trouble(
         await trio.sleep(100)
         assert (attendance.trouble, bench.member.session.registered) == ("", 1)
         assert set(attendance.node.children) == {"heartbeat", "link"}
+
+
+async def test_a_pool_that_fits_no_longer_ends_no_worker_with_tasks(
+    bench: Bench, autojump_clock: trio.testing.MockClock
+) -> None:
+    bench.member.refusal = Fatal("the pool requires worker version 10.0.0")
+    bench.replicates.living = 1
+    attendance, error = await ends(bench, after=10)
+    assert isinstance(error, SessionLost)
+    assert "requires worker version 10.0.0" in attendance.trouble
+
+    bench.replicates.living = 0
+    with pytest.raises(Fatal, match="requires worker version"):
+        await bench.attendance().run(task_status=trio.TASK_STATUS_IGNORED)
+
+
+async def test_an_answer_that_takes_longer_than_the_last_one_is_no_missed_ping(
+    bench: Bench, autojump_clock: trio.testing.MockClock
+) -> None:
+    bench.member.lost_after = 1
+    async with bench.attends() as attendance:
+        bench.member.session.ping_takes = 7
+        await trio.sleep(100)
+        assert attendance.trouble == ""
+
+
+async def test_no_work_is_taken_under_terms_that_have_changed(
+    bench: Bench, autojump_clock: trio.testing.MockClock
+) -> None:
+    bench.replicates.computing = 1
+    async with bench.attends() as attendance:
+        await trio.sleep(25)
+        bench.member.session.ping_id = "0x2"
+        await trio.sleep(30)
+        asked = bench.member.session.asked
+        assert asked > 0
+        await trio.sleep(100)
+        assert bench.member.session.asked == asked
+        intake = attendance.node.children["link"].children["intake"]
+        assert "another configuration" in intake.doing
 
 
 async def test_a_session_that_is_cut_is_no_session(

@@ -9,6 +9,7 @@ import trio
 
 from iexec_worker.errors import Rejected, Unauthorized, Unavailable
 from iexec_worker.model import StatusUpdate
+from iexec_worker.scheduler import session as scheduler_session
 from iexec_worker.scheduler import turns
 from iexec_worker.scheduler.api import SchedulerApi
 from iexec_worker.scheduler.session import Session
@@ -126,6 +127,15 @@ async def test_a_login_that_fails_fails_for_all_who_wait(rest: FakeRest, session
     rest.on(LOGIN, "token")
     rest.on(PING, "0x1")
     assert await session.ping() == "0x1"
+
+
+async def test_a_login_that_hangs_ends_for_all_who_wait_before_the_next_ping_is_due(
+    rest: FakeRest, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler_session, "LOGIN_LIMIT", 0.1)
+    rest.on(LOGIN, Reply(wait=trio.Event()))
+    with trio.fail_after(5), pytest.raises(Unavailable, match=r"no login within 0\.1 s"):
+        await session.ping()
 
 
 async def test_a_login_that_is_cancelled_is_taken_over_by_the_next(

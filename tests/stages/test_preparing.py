@@ -200,6 +200,19 @@ async def test_data_that_cannot_be_had_has_its_cause_and_an_error_result(
     assert task.record.computed is not None
 
 
+@pytest.mark.parametrize(
+    "inputs",
+    [FakeInputs(dataset_error=Declined("full")), FakeInputs(input_error=Declined("full"))],
+)
+async def test_data_that_has_no_room_here_is_left_to_other_workers(
+    conditions: Conditions, task: Task, inputs: FakeInputs
+) -> None:
+    params = DealParams(input_files=("http://a/1",))
+    task.describe_as(description(dataset_address=ADDRESS, dataset_uri="http://d", params=params))
+    assert await cause(download_data(conditions, inputs), task) is Cause.ABORTED_BY_WORKER
+    assert task.record.computed is None
+
+
 async def test_the_inputs_of_a_task_share_its_bytes(conditions: Conditions, task: Task) -> None:
     params = DealParams(input_files=("1", "2"))
     task.describe_as(description(dataset_address=ADDRESS, dataset_uri="http://d", params=params))

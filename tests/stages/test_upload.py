@@ -106,6 +106,15 @@ async def test_a_deal_may_name_its_proxy(upload: Upload, asked: list[str], task:
     assert asked == ["http://own"]
 
 
+async def test_a_blank_proxy_is_that_of_the_pool(
+    upload: Upload, asked: list[str], task: Task
+) -> None:
+    params = DealParams(storage_provider="ipfs", storage_proxy=" ")
+    task.describe_as(description(params=params))
+    await upload(task)
+    assert asked == ["http://pool"]
+
+
 async def test_another_storage_uploads_and_has_no_link(
     upload: Upload, proxy: FakeProxy, task: Task
 ) -> None:
