@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -21,7 +22,7 @@ ROOT: Final = Path(iexec_worker.__file__).parent
 
 # Imports go down only. Parts of one layer may know each other, except where `SEPARATE` says no.
 LAYERS: Final = (
-    {"", "errors", "model", "wire", "jackson", "secret"},
+    {"", "errors", "model", "wire", "jackson", "fields", "secret"},
     {"config", "transport", "foreign", "telemetry", "supervise"},
     {"engine", "chain", "scheduler", "inputs", "results"},
     {"tee"},
@@ -233,6 +234,19 @@ def test_no_imports_go_round_in_a_circle() -> None:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" → ".join(error.args[1]))
+
+
+#: The first name in a line of a map.
+_MAPPED: Final = re.compile(r"^    (\w+)\b.*\S {2,}\S", re.MULTILINE)
+
+
+def test_a_package_that_has_a_map_is_mapped_whole() -> None:
+    for name, module in modules().items():
+        told = ast.get_docstring(module.tree) or ""
+        inside = (one.removeprefix(f"{name}.") for one in modules() if one.startswith(f"{name}."))
+        parts = {one.partition(".")[0] for one in inside} - {"__main__"}
+        if parts & set(_MAPPED.findall(told)):
+            assert parts <= set(re.findall(r"\w+", told)), name
 
 
 def test_every_part_has_a_layer() -> None:

@@ -9,8 +9,8 @@ import trio
 from attrs import frozen
 
 from iexec_worker.engine.client import Engine
+from iexec_worker.engine.networks.apps import AppNetwork
 from iexec_worker.engine.sandbox import Sandbox
-from iexec_worker.engine.task_network import TaskNetwork
 from iexec_worker.inputs.guard import Guard
 from iexec_worker.transport import make_client
 
@@ -32,8 +32,7 @@ TIMEOUT: Final = 30.0
 class Clients:
     """
     *pool*: what the operator trusts (scheduler, config server, the pool's result proxy).
-    *strangers*: addresses that requesters choose; guarded. *direct_node*: the chain node
-    that the config server names, reached without a proxy.
+    *strangers*: addresses that requesters choose; guarded.
     """
 
     pool: httpx.AsyncClient
@@ -72,7 +71,7 @@ async def open_clients(config: Config) -> AsyncIterator[Clients]:
 async def open_sandbox(config: Config, engine: Engine) -> AsyncIterator[Sandbox]:
     """Open what apps are confined to; in the end nothing of it is left on the host."""
     wanted = config.sandbox
-    network = TaskNetwork(engine, wanted.network)
+    network = AppNetwork(engine, wanted.network)
     sandbox = Sandbox(engine, network, wanted, config.worker.slots, config.worker.min_free_disk)
     try:
         yield sandbox

@@ -9,8 +9,8 @@ import trio
 from attrs import frozen
 
 from iexec_worker.engine.containers import Containers
-from iexec_worker.engine.images import Images
-from iexec_worker.engine.stage_network import StageNetwork
+from iexec_worker.engine.images.local import Images
+from iexec_worker.engine.networks.trusted import TrustedNetwork
 from iexec_worker.model import TeeFramework
 from iexec_worker.tee.agent import Agent
 from iexec_worker.tee.gramine import Gramine
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from iexec_worker.config import Config
-    from iexec_worker.engine.cache import ImageCache
     from iexec_worker.engine.client import Engine
+    from iexec_worker.engine.images.cache import ImageCache
     from iexec_worker.tee.framework import Framework
 
 #: Seconds for the removal of the LAS containers, each of which the engine gives no time to end;
@@ -53,7 +53,7 @@ class Enclaves:
     host: SgxHost
     agent: Agent
     las: LasServices
-    network: StageNetwork
+    network: TrustedNetwork
 
     def frameworks(self, cache: ImageCache) -> Mapping[TeeFramework, Framework]:
         """Return what can run here; the images of pre- and post-compute are kept in *cache*."""
@@ -86,7 +86,7 @@ def enclaves(config: Config, engine: Engine, wallet: str) -> Enclaves:
         wallet,
         config.sandbox.capabilities,
     )
-    network = StageNetwork(engine, config.docker.network)
+    network = TrustedNetwork(engine, config.docker.network)
     return Enclaves(config, host, agent_of(config), las, network)
 
 

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from iexec_worker.app.disk import Disk
     from iexec_worker.app.enclaves import Enclaves
     from iexec_worker.app.watches import EngineWatch
-    from iexec_worker.chain.blocks import BlockWatch
     from iexec_worker.chain.gas import GasRules
     from iexec_worker.chain.hub import Hub
-    from iexec_worker.chain.provider import NodeProvider
-    from iexec_worker.chain.transactions import Transactions
+    from iexec_worker.chain.node.blocks import BlockWatch
+    from iexec_worker.chain.node.provider import NodeProvider
+    from iexec_worker.chain.transactions.writer import Transactions
     from iexec_worker.chain.wallet import Wallet
     from iexec_worker.config import Config
     from iexec_worker.engine.sandbox import Sandbox

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from iexec_worker.membership.attendance import Attendance
     from iexec_worker.membership.join import Terms
     from iexec_worker.membership.member import Member
-    from iexec_worker.stages.reports import Reports
+    from iexec_worker.stages.trusted.reports import Reports
     from iexec_worker.telemetry.tree import Node
 
 #: What a membership fails with when the world around it (a disk, too) is not as it should be.

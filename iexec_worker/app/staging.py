@@ -13,25 +13,25 @@ from iexec_worker.inputs import download
 from iexec_worker.inputs.download import Downloader
 from iexec_worker.inputs.files import InputFiles
 from iexec_worker.results.proxy import ResultProxy
-from iexec_worker.stages.app_run import AppRun
 from iexec_worker.stages.complete import complete
 from iexec_worker.stages.compute import Compute
-from iexec_worker.stages.compute_trusted import ComputeTrusted
 from iexec_worker.stages.contribute import Contribute
 from iexec_worker.stages.contribute_and_finalize import ContributeAndFinalize
-from iexec_worker.stages.developer_log import DeveloperLog
 from iexec_worker.stages.download_app import DownloadApp
 from iexec_worker.stages.download_data import DownloadData
 from iexec_worker.stages.fallback import Fallback
 from iexec_worker.stages.links import Proxies, Stored
 from iexec_worker.stages.policy import Policy
 from iexec_worker.stages.reveal import Reveal
-from iexec_worker.stages.running import Running
-from iexec_worker.stages.sessions import Sessions
+from iexec_worker.stages.running.app import AppRun
+from iexec_worker.stages.running.container import Running
+from iexec_worker.stages.running.developer_log import DeveloperLog
 from iexec_worker.stages.start import Start
 from iexec_worker.stages.task import ByTrust
-from iexec_worker.stages.trusted_services import TrustedServices
-from iexec_worker.stages.trusted_specs import TrustedSpecs
+from iexec_worker.stages.trusted.compute import ComputeTrusted
+from iexec_worker.stages.trusted.services import TrustedServices
+from iexec_worker.stages.trusted.sessions import Sessions
+from iexec_worker.stages.trusted.specs import TrustedSpecs
 from iexec_worker.stages.upload import Upload
 from iexec_worker.tee.sms import Sms
 from iexec_worker.tee.sms_book import SmsBook
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from iexec_worker.app.identity import Chain, Identity
-    from iexec_worker.engine.cache import ImageCache
+    from iexec_worker.engine.images.cache import ImageCache
     from iexec_worker.membership.join import Terms
     from iexec_worker.stages.conditions import Conditions
     from iexec_worker.stages.post_compute import PostCompute

@@ -13,7 +13,7 @@ from iexec_worker.chain.gas import CONTRIBUTE_GAS, REVEAL_GAS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from iexec_worker.chain.signed import SignedTx
+    from iexec_worker.chain.transactions.signed import SignedTx
     from iexec_worker.model import Authorization
 
 #: The label of the contribution that ends its task; the others' are `contribute` and `reveal`.

@@ -1,4 +1,4 @@
-"""What transactions may cost (WORKER.md calls these the gas rules). Sans-IO; prices in wei."""
+"""The gas rules: what transactions may cost. Sans-IO; prices in wei."""
 
 from __future__ import annotations
 

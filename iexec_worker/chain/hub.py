@@ -10,9 +10,9 @@ from attrs import frozen
 from iexec_worker.chain import abi, calls, preconditions, records
 from iexec_worker.chain.calls import Call
 from iexec_worker.chain.commitments import result_hash as hash_of_result
-from iexec_worker.chain.provider import NodeProvider
+from iexec_worker.chain.node.provider import NodeProvider
+from iexec_worker.chain.node.rpc import NodeRefused, Request, quantity
 from iexec_worker.chain.reverts import is_revert, reason
-from iexec_worker.chain.rpc import NodeRefused, Request, quantity
 from iexec_worker.errors import Reverted, WorkerError
 from iexec_worker.model import (
     ZERO_ADDRESS,
@@ -23,8 +23,6 @@ from iexec_worker.model import (
     OnchainTask,
     TaskDescription,
 )
-
-__all__ = ["Call", "Hub"]
 
 #: Tries, one block apart, before a task or its deal counts as not there.
 DESCRIBE_TRIES: Final = 5

@@ -8,7 +8,7 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 if TYPE_CHECKING:
-    from iexec_worker.chain.rpc import NodeRefused
+    from iexec_worker.chain.node.rpc import NodeRefused
 
 _ERROR: Final = bytes.fromhex("08c379a0")
 _PANIC: Final = bytes.fromhex("4e487b71")

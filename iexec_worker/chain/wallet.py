@@ -19,8 +19,8 @@ from eth_account import Account
 from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
 from eth_typing import Hash32
 
-from iexec_worker.chain.commitments import hex_bytes, prefixed_hash
-from iexec_worker.chain.signed import SignedTx
+from iexec_worker.chain.commitments import authorization_hash, hex_bytes, prefixed_hash
+from iexec_worker.chain.transactions.signed import SignedTx
 from iexec_worker.errors import Fatal
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from eth_account.signers.local import LocalAccount
 
+    from iexec_worker.model import Authorization
     from iexec_worker.secret import Secret
 
 _V3: Final = 3
@@ -73,6 +74,12 @@ class Wallet:
     def sign_prefixed(self, hash_hex: str) -> str:
         """Sign the 32 bytes of *hash_hex* behind the Ethereum prefix: `0x` r s v."""
         return self.sign_hash(prefixed_hash(hash_hex))
+
+    def sign_authorization(self, ours: Authorization) -> str:
+        """Sign, prefixed, what the pool permits us: who has this is one of the task's workers."""
+        return self.sign_prefixed(
+            authorization_hash(ours.worker_wallet, ours.chain_task_id, ours.enclave_challenge)
+        )
 
     def sign_transaction(self, transaction: Mapping[str, Any]) -> SignedTx:
         """Sign a legacy transaction with nonce, gasPrice, gas, to, value, data and chainId."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from iexec_worker.devpool.hashing import concat_and_hash
+from iexec_worker.devpool.chain.hashing import concat_and_hash
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,13 +12,13 @@ import trio
 from attrs import frozen
 
 from iexec_worker.devpool import config_server
-from iexec_worker.devpool.anvil import Node, anvil
-from iexec_worker.devpool.chain import PoolChain
+from iexec_worker.devpool.chain.anvil import Node, anvil
+from iexec_worker.devpool.chain.contracts import Contracts, deploy
+from iexec_worker.devpool.chain.market import Market
+from iexec_worker.devpool.chain.owner import PoolChain
 from iexec_worker.devpool.config_server import ChainSettings
-from iexec_worker.devpool.contracts import Contracts, deploy
 from iexec_worker.devpool.hosting import Host
 from iexec_worker.devpool.ipfs import Ipfs
-from iexec_worker.devpool.market import Market
 from iexec_worker.devpool.results.proxy import ResultProxy
 from iexec_worker.devpool.results.remote import Look
 from iexec_worker.devpool.scheduler.app import make_app

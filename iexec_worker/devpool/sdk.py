@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from iexec_worker.devpool.contracts import category_id
-from iexec_worker.devpool.tags import tag_of
+from iexec_worker.devpool.chain.contracts import category_id
+from iexec_worker.devpool.chain.tags import tag_of
 from iexec_worker.model import ZERO_HASH
 
 if TYPE_CHECKING:

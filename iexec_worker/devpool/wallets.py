@@ -13,7 +13,7 @@ from eth_account import Account
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iexec_worker.devpool.market import Market
+    from iexec_worker.devpool.chain.market import Market
 
 #: One coin pays for 45 transactions even at the highest price a worker offers (22 gwei).
 GAS_WEI: Final = 10**18

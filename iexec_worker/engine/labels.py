@@ -1,4 +1,4 @@
-"""Labels of our containers: each bears whose it is, and what it is for."""
+"""Labels of our containers and networks: each bears whose it is, and what it is for."""
 
 from typing import Final
 
@@ -8,3 +8,5 @@ WALLET: Final = "com.iexec.worker.wallet"
 TASK: Final = "com.iexec.worker.task"
 #: The service that it is for all tasks.
 SERVICE: Final = "com.iexec.worker.service"
+#: What a network is for.
+NETWORK: Final = "com.iexec.worker.network"

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from iexec_worker.engine.client import Engine
     from iexec_worker.engine.containers import Containers
     from iexec_worker.engine.limits import Limits
+    from iexec_worker.engine.networks.apps import AppNetwork
     from iexec_worker.engine.spec import ContainerSpec
-    from iexec_worker.engine.task_network import TaskNetwork
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class Sandbox:
     """
 
     engine: Engine
-    network: TaskNetwork
+    network: AppNetwork
     wanted: Wanted
     slots: int
     floor: int

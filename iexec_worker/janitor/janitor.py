@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import trio
 
-    from iexec_worker.engine.cache import ImageCache
+    from iexec_worker.engine.images.cache import ImageCache
     from iexec_worker.janitor.leftovers import Leftovers
     from iexec_worker.telemetry.tree import Node
 

@@ -14,7 +14,7 @@ from iexec_worker.supervise import every
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from iexec_worker.chain.blocks import BlockWatch
+    from iexec_worker.chain.node.blocks import BlockWatch
     from iexec_worker.model import ReplicateOffer
     from iexec_worker.replicates.group import Replicates
     from iexec_worker.replicates.slots import Slot, Slots

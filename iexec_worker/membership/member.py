@@ -9,7 +9,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from iexec_worker.engine.cache import ImageCache
+    from iexec_worker.engine.images.cache import ImageCache
     from iexec_worker.janitor.leftovers import Leftovers
     from iexec_worker.membership.ending import Ending
     from iexec_worker.membership.join import Terms

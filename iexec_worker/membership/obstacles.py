@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     import trio
 
-    from iexec_worker.chain.blocks import BlockWatch
-    from iexec_worker.chain.dues import Dues
     from iexec_worker.chain.gas import GasRules
     from iexec_worker.chain.hub import Hub
+    from iexec_worker.chain.node.blocks import BlockWatch
+    from iexec_worker.chain.transactions.dues import Dues
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 

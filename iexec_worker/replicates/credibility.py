@@ -10,7 +10,7 @@ from iexec_worker.model import ContributionStatus, TaskStatus
 from iexec_worker.wire import Action, Cause, Status
 
 if TYPE_CHECKING:
-    from iexec_worker.chain.blocks import BlockWatch
+    from iexec_worker.chain.node.blocks import BlockWatch
     from iexec_worker.model import Notification
     from iexec_worker.replicates.uploads import Uploads
     from iexec_worker.scheduler.session import Session

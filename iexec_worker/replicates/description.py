@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from iexec_worker.chain.rpc import NodeRefused
+from iexec_worker.chain.node.rpc import NodeRefused
 from iexec_worker.errors import Rejected, Unavailable
 from iexec_worker.wire import Cause, Status
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from iexec_worker.model import Notification, ReplicateOffer
     from iexec_worker.replicates.slots import Slot
     from iexec_worker.replicates.surroundings import Surroundings
-    from iexec_worker.stages.reports import Reports
+    from iexec_worker.stages.trusted.reports import Reports
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 

@@ -18,7 +18,7 @@ from iexec_worker.replicates.stakes import at_stake
 from iexec_worker.replicates.table import COMPUTING, ON_CHAIN, ROWS
 from iexec_worker.replicates.topic import UNANSWERED, Topic
 from iexec_worker.replicates.waiting import Waiting
-from iexec_worker.stages.reports import Reports
+from iexec_worker.stages.trusted.reports import Reports
 from iexec_worker.wire import Action, Cause, Status
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from iexec_worker.chain.blocks import BlockWatch
     from iexec_worker.chain.hub import Hub
+    from iexec_worker.chain.node.blocks import BlockWatch
     from iexec_worker.replicates.credibility import Credibility
     from iexec_worker.replicates.journal import Journal
     from iexec_worker.replicates.slots import Slots

@@ -135,7 +135,7 @@ _CONTRIBUTED_ERRORS: Final[Mapping[Status, frozenset[Cause]]] = MappingProxyType
 
 def next_action(update: StatusUpdate, task: TaskDescription) -> Action | None:
     """
-    What the pool answers when *update* is new to it (SCHEDULER.md §2.3); None: wait.
+    What the pool answers when *update* is new to it ; None: wait.
 
     Needed because it answers PLEASE_WAIT to what it has already heard.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import TypeVar
 
-    from iexec_worker.chain.blocks import BlockWatch
+    from iexec_worker.chain.node.blocks import BlockWatch
     from iexec_worker.model import Notification
     from iexec_worker.replicates.credibility import Credibility
     from iexec_worker.stages.task import Task

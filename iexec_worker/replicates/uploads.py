@@ -10,7 +10,7 @@ from attrs import define, field
 from iexec_worker.wire import Action
 
 if TYPE_CHECKING:
-    from iexec_worker.chain.blocks import BlockWatch
+    from iexec_worker.chain.node.blocks import BlockWatch
     from iexec_worker.stages.task import Task
 
 #: Seconds. An upload that takes longer must not keep the other tasks from what the pool wants.

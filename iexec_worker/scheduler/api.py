@@ -8,9 +8,9 @@ import httpx
 from attrs import frozen
 
 from iexec_worker.errors import Unavailable
+from iexec_worker.fields import brief
 from iexec_worker.scheduler import messages
 from iexec_worker.scheduler.exchange import TIMEOUT, ask, json_of, text_of
-from iexec_worker.scheduler.fields import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,11 +42,6 @@ class Answer:
 
     code: int
     action: Action | None
-
-    @property
-    def recorded(self) -> bool:
-        """True iff this very update was recorded."""
-        return self.code == httpx.codes.OK
 
     @property
     def known_before(self) -> bool:

@@ -9,8 +9,8 @@ import trio
 from attrs import define, field, frozen
 
 from iexec_worker.errors import WorkerError
+from iexec_worker.fields import brief
 from iexec_worker.scheduler import messages, sockjs, stomp
-from iexec_worker.scheduler.fields import brief
 from iexec_worker.scheduler.transports import LinkLost
 from iexec_worker.supervise import only
 

@@ -2,7 +2,7 @@
 The link on which the pool notifies us: STOMP over SockJS over whatever transport delivers.
 
 A link that is down may have missed something, and nothing is replayed: whoever cares asks the
-pool (`/replicates/interrupted`) after `Link.ups` went up.
+pool (`/replicates/interrupted`) after every `run` that has started.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ class Link:
     #: The transport in use, empty while there is none.
     transport: str = field(default="", init=False)
     #: How often the link came up.
-    ups: int = field(default=0, init=False)
 
     async def run(
         self, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED
@@ -78,7 +77,6 @@ class Link:
         raise problem
 
     def _up(self, transport: Transport, task_status: trio.TaskStatus[Any]) -> None:
-        self.ups += 1
         self.transport = transport.name
         self.gate.open()
         task_status.started()

@@ -14,6 +14,7 @@ from typing import Any, Final
 import isodate  # type: ignore[import-untyped]  # it ships none
 import structlog
 
+from iexec_worker.fields import Fields, brief
 from iexec_worker.model import (
     ZERO_HASH,
     Authorization,
@@ -24,7 +25,6 @@ from iexec_worker.model import (
     StatusUpdate,
     WorkerModel,
 )
-from iexec_worker.scheduler.fields import Fields, brief
 from iexec_worker.wire import Action, Cause, converter, member
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()

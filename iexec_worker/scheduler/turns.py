@@ -23,7 +23,7 @@ class Turns:
 
     A pool that is asked what it still wants sets the replicate to RECOVERING. Does that come
     between the moment at which it notes REVEALED and the one at which it looks for a replicate
-    that is in this status now (SCHEDULER.md §5.3), it finds none, and never looks again.
+    that is in this status now, it finds none, and never looks again.
     """
 
     _tellings: int = field(init=False, default=0)

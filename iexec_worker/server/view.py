@@ -45,7 +45,7 @@ class View:
     *settle* returns when it is known which tasks are here, or after a while when it is not.
     *reports* gives the port of the task with that id, None when there is no such task here.
     *pool_version* is what the pool says of itself, empty before it did. *is_container* is True
-    for the address of a container on the Docker network of tasks.
+    for the address of a container on the network of trusted tasks.
     """
 
     root: Node

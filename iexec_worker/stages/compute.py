@@ -13,12 +13,12 @@ from iexec_worker.engine.command import split_command
 from iexec_worker.engine.spec import ContainerSpec
 from iexec_worker.stages.environment import IN, OUT, app_environment
 from iexec_worker.stages.removal import remove
-from iexec_worker.stages.running import Run
+from iexec_worker.stages.running.container import Run
 
 if TYPE_CHECKING:
-    from iexec_worker.stages.app_run import AppRun
     from iexec_worker.stages.conditions import Conditions
     from iexec_worker.stages.post_compute import PostCompute
+    from iexec_worker.stages.running.app import AppRun
     from iexec_worker.stages.task import Details, Task
     from iexec_worker.telemetry.durations import Durations
 
@@ -47,7 +47,7 @@ class Compute:
         return await self.app(task, run, self.durations.task(), self.post_compute)
 
     def spec(self, task: Task) -> ContainerSpec:
-        """Return the container of a standard app (WORKER.md §9)."""
+        """Return the container of a standard app."""
         return ContainerSpec(
             name=f"{self.worker_name}-{task.id}",
             image=task.description.app_uri,

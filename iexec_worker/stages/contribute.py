@@ -9,9 +9,9 @@ from attrs import frozen
 
 from iexec_worker.chain import commitments
 from iexec_worker.errors import StageFailed
-from iexec_worker.stages.enclave_signature import require_enclave_signature
 from iexec_worker.stages.insisting import Attempt, insist
 from iexec_worker.stages.task import Details
+from iexec_worker.stages.trusted.enclave_signature import require_enclave_signature
 from iexec_worker.wire import Cause
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 from attrs import frozen
 
-from iexec_worker.engine.images import pull_limit
+from iexec_worker.engine.images.local import pull_limit
 from iexec_worker.errors import Declined, PullFailed, Rejected, StageFailed
 from iexec_worker.stages.task import Details
 from iexec_worker.wire import Cause, Status
@@ -15,8 +15,8 @@ from iexec_worker.wire import Cause, Status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iexec_worker.engine.cache import ImageCache
-    from iexec_worker.engine.progress import PullProgress
+    from iexec_worker.engine.images.cache import ImageCache
+    from iexec_worker.engine.images.progress import PullProgress
     from iexec_worker.stages.conditions import Conditions
     from iexec_worker.stages.fallback import Fallback
     from iexec_worker.stages.task import Task

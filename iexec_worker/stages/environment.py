@@ -1,9 +1,10 @@
-"""What a standard app finds in its environment (SCHEDULER.md has the same list for TEE apps)."""
+"""What a standard app finds in its environment; a trusted app gets the same from its session."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
+
+from iexec_worker.inputs.files import input_file_name
 
 if TYPE_CHECKING:
     from iexec_worker.model import TaskDescription
@@ -31,5 +32,5 @@ def app_environment(task: TaskDescription) -> dict[str, str]:
     if urls:
         env["IEXEC_INPUT_FILES_FOLDER"] = IN
         for number, url in enumerate(urls, 1):
-            env[f"IEXEC_INPUT_FILE_NAME_{number}"] = "0x" + hashlib.sha256(url.encode()).hexdigest()
+            env[f"IEXEC_INPUT_FILE_NAME_{number}"] = input_file_name(url)
     return env

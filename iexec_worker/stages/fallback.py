@@ -14,7 +14,7 @@ from iexec_worker.wire import Cause, Status
 if TYPE_CHECKING:
     from iexec_worker.stages.post_compute import PostCompute
     from iexec_worker.stages.task import Task
-    from iexec_worker.stages.trusted_services import TrustedServices
+    from iexec_worker.stages.trusted.services import TrustedServices
     from iexec_worker.telemetry.durations import Durations
 
 

@@ -14,7 +14,7 @@ from iexec_worker.wire import Cause
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iexec_worker.chain.blocks import BlockWatch
+    from iexec_worker.chain.node.blocks import BlockWatch
     from iexec_worker.model import ComputedFile
     from iexec_worker.results.proxy import ResultProxy
     from iexec_worker.stages.task import Task

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from iexec_worker.engine.reference import parse_reference
+from iexec_worker.engine.images.reference import parse_reference
 from iexec_worker.errors import Rejected
 
 if TYPE_CHECKING:

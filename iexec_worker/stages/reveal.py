@@ -17,8 +17,8 @@ from iexec_worker.wire import Cause
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iexec_worker.chain.blocks import BlockWatch
     from iexec_worker.chain.hub import Hub
+    from iexec_worker.chain.node.blocks import BlockWatch
     from iexec_worker.stages.conditions import Conditions, Standing
     from iexec_worker.stages.sending import Sending
     from iexec_worker.stages.task import Task

@@ -9,17 +9,17 @@ import structlog
 from attrs import frozen
 
 from iexec_worker.chain import calls
-from iexec_worker.chain.dues import Due
 from iexec_worker.chain.gas import CONTRIBUTE_GAS, GAS_PER_TRANSACTION, REVEAL_GAS
-from iexec_worker.chain.signed import SignedTx
+from iexec_worker.chain.transactions.dues import Due
+from iexec_worker.chain.transactions.signed import SignedTx
 from iexec_worker.model import ZERO_HASH, ChainReceipt
 from iexec_worker.wire import Action, Status
 
 if TYPE_CHECKING:
-    from iexec_worker.chain.blocks import BlockWatch
     from iexec_worker.chain.calls import Call
-    from iexec_worker.chain.queue import OnSigned
-    from iexec_worker.chain.transactions import Transactions
+    from iexec_worker.chain.node.blocks import BlockWatch
+    from iexec_worker.chain.transactions.queue import OnSigned
+    from iexec_worker.chain.transactions.writer import Transactions
     from iexec_worker.stages.task import Record, Task
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from iexec_worker.stages.conditions import Conditions
     from iexec_worker.stages.policy import Policy
-    from iexec_worker.stages.sessions import Sessions
     from iexec_worker.stages.task import Task
-    from iexec_worker.stages.trusted_specs import TrustedSpecs
+    from iexec_worker.stages.trusted.sessions import Sessions
+    from iexec_worker.stages.trusted.specs import TrustedSpecs
     from iexec_worker.tee.sms import Sms
     from iexec_worker.tee.sms_book import SmsBook
 

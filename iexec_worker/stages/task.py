@@ -9,7 +9,7 @@ from typing import Protocol
 
 from attrs import define, field, frozen
 
-from iexec_worker.chain.signed import SignedTx
+from iexec_worker.chain.transactions.signed import SignedTx
 from iexec_worker.model import (
     Authorization,
     ChainReceipt,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import structlog
 from attrs import frozen
 
-from iexec_worker.chain import commitments
 from iexec_worker.errors import Rejected, StageFailed, Unauthorized
 from iexec_worker.results import link
 from iexec_worker.stages.links import TRIES, Location, called_back, no_link
@@ -15,7 +14,7 @@ from iexec_worker.stages.task import Details
 from iexec_worker.wire import Cause
 
 if TYPE_CHECKING:
-    from iexec_worker.chain.blocks import BlockWatch
+    from iexec_worker.chain.node.blocks import BlockWatch
     from iexec_worker.chain.wallet import Wallet
     from iexec_worker.model import ComputedFile
     from iexec_worker.stages.links import Proxies, Stored
@@ -72,11 +71,8 @@ class Upload:
     async def _upload(self, task: Task, computed: ComputedFile) -> str:
         """Return the result's IPFS hash; what an earlier try left there is found again."""
         proxy, ours = self.proxies.of(task), task.authorization
-        signed = commitments.authorization_hash(
-            ours.worker_wallet, ours.chain_task_id, ours.enclave_challenge
-        )
         task.node.doing = "uploading the result"
-        token = await proxy.token(ours, self.wallet.sign_prefixed(signed))
+        token = await proxy.token(ours, self.wallet.sign_authorization(ours))
         if not await proxy.exists(token, task.id):
             await proxy.upload(token, ours, task.folder.archive, computed.result_digest)
         found = await proxy.ipfs_hash(task.id)

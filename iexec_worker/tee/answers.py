@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import frozen
 
-from iexec_worker.scheduler.fields import Fields
+from iexec_worker.fields import Fields
 from iexec_worker.tee.model import Service, Services, TeeSession
 from iexec_worker.wire import Cause, member
 

@@ -43,6 +43,3 @@ class Framework(Protocol):
 
         Raises `StageFailed` when what all enclaves share does not run, and `Unavailable`.
         """
-
-    async def close(self) -> None:
-        """Remove what tasks shared. Nothing may be asked any more; may be cancelled."""

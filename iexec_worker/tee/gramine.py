@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
-import trio
 from attrs import frozen
 
 from iexec_worker.tee.dressing import with_entrypoint, with_env, with_hosts
@@ -54,6 +53,3 @@ class Gramine:
             devices=(*spec.devices, *await self.host.devices()),
             binds={**spec.binds, **socket},
         )
-
-    async def close(self) -> None:
-        await trio.lowlevel.checkpoint()

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from iexec_worker.engine.images import pull_limit
+from iexec_worker.engine.images.local import pull_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iexec_worker.engine.cache import ImageCache
-    from iexec_worker.engine.progress import PullProgress
+    from iexec_worker.engine.images.cache import ImageCache
+    from iexec_worker.engine.images.progress import PullProgress
 
 
 @frozen

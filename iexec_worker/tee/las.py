@@ -11,9 +11,9 @@ import trio
 from attrs import define, field
 
 from iexec_worker.engine import labels
+from iexec_worker.engine.images.reference import parse_reference
 from iexec_worker.engine.limits import Limits
-from iexec_worker.engine.network import ensure_network
-from iexec_worker.engine.reference import parse_reference
+from iexec_worker.engine.networks.named import ensure_network
 from iexec_worker.engine.spec import ContainerSpec
 from iexec_worker.errors import Declined, PullFailed, Rejected, Unavailable, WorkerError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iexec_worker.engine.containers import Containers
-    from iexec_worker.engine.images import Images
+    from iexec_worker.engine.images.local import Images
     from iexec_worker.tee.sgx_host import SgxHost
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()

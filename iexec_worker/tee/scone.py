@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import frozen
 
-from iexec_worker.engine.images import pull_limit
+from iexec_worker.engine.images.local import pull_limit
 from iexec_worker.errors import Declined, Rejected, StageFailed
 from iexec_worker.tee.dressing import with_entrypoint, with_env, with_hosts
 from iexec_worker.tee.model import TeeState
@@ -68,9 +68,6 @@ class Scone:
         dressed = with_entrypoint(with_env(spec, env), part, state)
         dressed = with_hosts(dressed, part, self.config.extra_hosts)
         return attrs.evolve(dressed, devices=(*spec.devices, *await self.host.devices()))
-
-    async def close(self) -> None:
-        await self.las.close()
 
     async def _las(self, image: str, time_reference: float, show: Callable[[str], None]) -> str:
         images = self.services.images

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from iexec_worker.scheduler.fields import Fields
+from iexec_worker.fields import Fields
 from iexec_worker.tee.model import Part, Service, Services
 
 if TYPE_CHECKING:

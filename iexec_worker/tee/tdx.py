@@ -64,9 +64,6 @@ class Tdx:
         dressed = with_env(spec, service.env if service else {})
         return with_hosts(dressed, part, self.config.extra_hosts)
 
-    async def close(self) -> None:
-        await trio.lowlevel.checkpoint()
-
     async def _services(self, task: TaskDescription, session: TeeSession, folder: Path) -> Services:
         file = folder / f"session-{task.chain_task_id}.json"
         await trio.to_thread.run_sync(_clear, file)

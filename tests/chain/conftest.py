@@ -13,8 +13,8 @@ import pytest
 import trio
 from attrs import define, field
 
-from iexec_worker.chain.provider import NodeProvider
-from iexec_worker.devpool.anvil import Node, anvil
+from iexec_worker.chain.node.provider import NodeProvider
+from iexec_worker.devpool.chain.anvil import Node, anvil
 from iexec_worker.devpool.tools import Tools, provide
 from tests.cached import CACHE
 

@@ -13,7 +13,7 @@ import trio
 from attrs import define, field, frozen
 
 from iexec_worker.chain import abi
-from iexec_worker.chain.signed import SignedTx
+from iexec_worker.chain.transactions.signed import SignedTx
 
 from .conftest import RpcError
 

@@ -8,14 +8,14 @@ import structlog.testing
 import trio
 from attrs import define, field
 
-from iexec_worker.chain.blocks import Block, BlockWatch
+from iexec_worker.chain.node.blocks import Block, BlockWatch
 from iexec_worker.telemetry.tree import Node
 from tests.looking import until
 
 from .conftest import HangUp, MakeNode, MakeProvider
 
 if TYPE_CHECKING:
-    from iexec_worker.chain.provider import NodeProvider
+    from iexec_worker.chain.node.provider import NodeProvider
 
 
 @define(eq=False)
@@ -159,15 +159,15 @@ async def test_synchronised_means_a_fresh_head(
     head: Head, provider: NodeProvider, nursery: trio.Nursery
 ) -> None:
     watch = BlockWatch(provider, block_time=1)
-    seen = [watch.synchronised]
+    seen = [not watch.trouble]
     await nursery.start(watch.run, Node("blocks"))
-    seen.append(watch.synchronised)
+    seen.append(not watch.trouble)
 
     head.age, head.number = 120, 101
     with trio.fail_after(3):
         await watch.next()
 
-    assert [*seen, watch.synchronised] == [False, True, False]
+    assert [*seen, not watch.trouble] == [False, True, False]
     assert watch.trouble.startswith("the node's latest block 101 is 1")
 
 
@@ -181,7 +181,7 @@ async def test_a_stuck_node_is_left_for_one_that_is_ahead(
 
     with trio.fail_after(5):
         assert (await nursery.start(watch.run, Node("blocks"))).number == 300
-    assert watch.synchronised
+    assert not watch.trouble
 
 
 @pytest.mark.slow

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from iexec_worker.chain.broadcast import Answer, answer
-from iexec_worker.chain.rpc import NodeRefused
+from iexec_worker.chain.node.rpc import NodeRefused
+from iexec_worker.chain.transactions.broadcast import Answer, answer
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import httpx
 import pytest
 import trio
 
-from iexec_worker.chain.provider import NodeProvider
-from iexec_worker.chain.rpc import NodeRefused, Request
+from iexec_worker.chain.node.provider import NodeProvider
+from iexec_worker.chain.node.rpc import NodeRefused, Request
 from iexec_worker.errors import Unavailable
 
 from .conftest import Handler, HangUp, MakeNode, MakeProvider, RpcError

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from eth_abi.abi import encode
 
+from iexec_worker.chain.node.rpc import NodeRefused, Request, decode
+from iexec_worker.chain.node.rpc import encode as encode_requests
 from iexec_worker.chain.reverts import decode_revert, is_revert, reason
-from iexec_worker.chain.rpc import NodeRefused, Request, decode
-from iexec_worker.chain.rpc import encode as encode_requests
 from iexec_worker.errors import Unavailable
 
 SHORT = encode(["string"], ["IexecEscrow: Transfer amount exceeds balance"])

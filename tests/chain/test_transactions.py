@@ -14,17 +14,17 @@ import trio.testing
 from attrs import define, field
 
 from iexec_worker.chain import abi
-from iexec_worker.chain.blocks import BlockWatch
 from iexec_worker.chain.calls import Call
-from iexec_worker.chain.dues import Due
-from iexec_worker.chain.flight import Route
 from iexec_worker.chain.gas import GasRules
 from iexec_worker.chain.hub import Hub
-from iexec_worker.chain.provider import NodeProvider
-from iexec_worker.chain.transactions import Transactions
+from iexec_worker.chain.node.blocks import BlockWatch
+from iexec_worker.chain.node.provider import NodeProvider
+from iexec_worker.chain.transactions.dues import Due
+from iexec_worker.chain.transactions.flight import Route
+from iexec_worker.chain.transactions.writer import Transactions
 from iexec_worker.chain.wallet import Wallet
-from iexec_worker.devpool.anvil import Node as Anvil
-from iexec_worker.devpool.contracts import deploy
+from iexec_worker.devpool.chain.anvil import Node as Anvil
+from iexec_worker.devpool.chain.contracts import deploy
 from iexec_worker.errors import OutOfGas, Reverted, Unavailable
 from iexec_worker.telemetry.tree import Node
 from tests.looking import until
@@ -32,8 +32,8 @@ from tests.looking import until
 from .conftest import FakeNode, HangUp, MakeNode, RpcError
 
 if TYPE_CHECKING:
-    from iexec_worker.chain.queue import OnSigned
-    from iexec_worker.chain.signed import SignedTx
+    from iexec_worker.chain.transactions.queue import OnSigned
+    from iexec_worker.chain.transactions.signed import SignedTx
     from iexec_worker.devpool.tools import Tools
     from iexec_worker.model import ChainReceipt
 

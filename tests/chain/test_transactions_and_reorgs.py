@@ -8,9 +8,9 @@ import pytest
 import trio
 from attrs import define
 
-from iexec_worker.chain.landed import DEEP
-from iexec_worker.chain.transactions import Transactions
-from iexec_worker.devpool.anvil import Node as Anvil
+from iexec_worker.chain.transactions.landed import DEEP
+from iexec_worker.chain.transactions.writer import Transactions
+from iexec_worker.devpool.chain.anvil import Node as Anvil
 from iexec_worker.errors import Unavailable
 from tests.looking import until
 

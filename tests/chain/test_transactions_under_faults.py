@@ -14,12 +14,12 @@ import trio.testing
 from attrs import define, field
 
 from iexec_worker.chain import calls
-from iexec_worker.chain.blocks import BlockWatch
-from iexec_worker.chain.flight import Route
 from iexec_worker.chain.gas import GasRules
 from iexec_worker.chain.hub import Hub
-from iexec_worker.chain.provider import NodeProvider
-from iexec_worker.chain.transactions import Transactions
+from iexec_worker.chain.node.blocks import BlockWatch
+from iexec_worker.chain.node.provider import NodeProvider
+from iexec_worker.chain.transactions.flight import Route
+from iexec_worker.chain.transactions.writer import Transactions
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.errors import Rejected, Transient
 from iexec_worker.model import ZERO_ADDRESS, Authorization
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from iexec_worker.chain.calls import Call
-    from iexec_worker.chain.signed import SignedTx
+    from iexec_worker.chain.transactions.signed import SignedTx
 
 TASKS: Final = tuple("0x" + 64 * digit for digit in "1234")
 DIGEST: Final = "0x" + 64 * "d"

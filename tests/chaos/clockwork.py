@@ -19,7 +19,7 @@ from tests.repeatable import repeatable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from iexec_worker.chain.signed import SignedTx
+    from iexec_worker.chain.transactions.signed import SignedTx
 
 #: The wall clock's time when a run begins: in the past, or tokens would count as not valid yet.
 EPOCH: Final = 1_700_000_000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import define
 
-from iexec_worker.devpool.onchain import Asset, Block, PoolContribution, PoolDeal, PoolTask
+from iexec_worker.devpool.chain.onchain import Asset, Block, PoolContribution, PoolDeal, PoolTask
 from iexec_worker.model import ZERO_ADDRESS, TaskStatus
 from tests.chaos.contracts import DEAL, OWNER, PERIOD, POOL, STAKE, TASK
 

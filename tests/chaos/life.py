@@ -18,7 +18,7 @@ from iexec_worker.app.identity import Identity
 from iexec_worker.app.joining import Joining
 from iexec_worker.app.readiness import Readiness
 from iexec_worker.app.watches import EngineWatch, count_transactions
-from iexec_worker.chain.blocks import BlockWatch
+from iexec_worker.chain.node.blocks import BlockWatch
 from iexec_worker.membership.ending import Ending
 from iexec_worker.replicates.slots import Slots
 from iexec_worker.scheduler import heartbeat

@@ -172,7 +172,7 @@ class NoHardware:
 
 
 class NoNetwork:
-    """What stands for `engine.stage_network.StageNetwork`."""
+    """What stands for `engine.networks.trusted.TrustedNetwork`."""
 
     name = "net"
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from iexec_worker.devpool.chain.tags import tag_of
 from iexec_worker.devpool.child import children
-from iexec_worker.devpool.tags import tag_of
 from iexec_worker.model import TeeFramework
 
 if TYPE_CHECKING:

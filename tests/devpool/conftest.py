@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Final
 import pytest
 from attrs import frozen
 
-from iexec_worker.devpool.anvil import Node, anvil
-from iexec_worker.devpool.chain import PoolChain
-from iexec_worker.devpool.contracts import Contracts, category_id, deploy
-from iexec_worker.devpool.market import Bought, Market
-from iexec_worker.devpool.orders import Purchase
-from iexec_worker.devpool.sender import Sender
+from iexec_worker.devpool.chain.anvil import Node, anvil
+from iexec_worker.devpool.chain.contracts import Contracts, category_id, deploy
+from iexec_worker.devpool.chain.market import Bought, Market
+from iexec_worker.devpool.chain.orders import Purchase
+from iexec_worker.devpool.chain.owner import PoolChain
+from iexec_worker.devpool.chain.sender import Sender
 from iexec_worker.devpool.tools import Tools, provide
 
 if TYPE_CHECKING:

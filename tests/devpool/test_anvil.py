@@ -7,9 +7,9 @@ import pytest
 import trio
 from eth_account import Account
 
-from iexec_worker.devpool.anvil import Node, anvil
-from iexec_worker.devpool.rpc import Rpc
-from iexec_worker.devpool.sender import Sender
+from iexec_worker.devpool.chain.anvil import Node, anvil
+from iexec_worker.devpool.chain.rpc import Rpc
+from iexec_worker.devpool.chain.sender import Sender
 from iexec_worker.errors import Fatal, Rejected, Unavailable
 from tests.looking import until
 

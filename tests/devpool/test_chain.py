@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from iexec_worker.devpool.hashing import concat_and_hash
-from iexec_worker.devpool.market import params, task_id
-from iexec_worker.devpool.receiver import deploy_receiver, received
+from iexec_worker.devpool.chain.hashing import concat_and_hash
+from iexec_worker.devpool.chain.market import params, task_id
+from iexec_worker.devpool.chain.receiver import deploy_receiver, received
 from iexec_worker.errors import Reverted
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, ContributionStatus, TaskStatus
 
 if TYPE_CHECKING:
-    from iexec_worker.devpool.sender import Receipt, Sender
+    from iexec_worker.devpool.chain.sender import Receipt, Sender
     from tests.devpool.conftest import Village
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]

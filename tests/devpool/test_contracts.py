@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from iexec_worker.devpool.contracts import CATEGORIES, category_id
+from iexec_worker.devpool.chain.contracts import CATEGORIES, category_id
 from iexec_worker.errors import Reverted
 
 if TYPE_CHECKING:

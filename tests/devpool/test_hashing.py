@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from iexec_worker.devpool import hashing
+from iexec_worker.devpool.chain import hashing
 
 Vectors = dict[str, Any]
 VECTORS = Path(__file__).parent.parent / "vectors"

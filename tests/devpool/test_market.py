@@ -7,9 +7,9 @@ import pytest
 from eth_utils.crypto import keccak
 
 from iexec_worker.chain.multiaddress import decode_multiaddress
+from iexec_worker.devpool.chain.market import ipfs_location, params
+from iexec_worker.devpool.chain.orders import FIELDS, Purchase, orders
 from iexec_worker.devpool.ipfs import cid
-from iexec_worker.devpool.market import ipfs_location, params
-from iexec_worker.devpool.orders import FIELDS, Purchase, orders
 from iexec_worker.errors import Reverted
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from iexec_worker.devpool.tags import framework_of, numbers, tag_of
+from iexec_worker.devpool.chain.tags import framework_of, numbers, tag_of
 from iexec_worker.model import TeeFramework
 
 

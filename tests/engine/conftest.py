@@ -18,7 +18,7 @@ from iexec_worker.devpool.images import Recipe
 from iexec_worker.devpool.registry import Registry, registry
 from iexec_worker.engine.client import Engine
 from iexec_worker.engine.containers import Containers
-from iexec_worker.engine.images import Images
+from iexec_worker.engine.images.local import Images
 from iexec_worker.engine.spec import ContainerSpec
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from attrs import define, field
 
 from iexec_worker.devpool import images as devpool_images
 from iexec_worker.devpool.images import Recipe
-from iexec_worker.engine.cache import ImageCache
-from iexec_worker.engine.images import Images
-from iexec_worker.engine.inventory import Entry, Inventory
+from iexec_worker.engine.images.cache import ImageCache
+from iexec_worker.engine.images.inventory import Entry, Inventory
+from iexec_worker.engine.images.local import Images
+from iexec_worker.engine.images.survey import Survey
 from iexec_worker.engine.spec import ContainerSpec
-from iexec_worker.engine.survey import Survey
 from iexec_worker.errors import Declined, PullFailed
 
 if TYPE_CHECKING:

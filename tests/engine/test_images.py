@@ -10,7 +10,7 @@ import trio
 
 from iexec_worker.config import RegistryCredentials
 from iexec_worker.devpool.images import remove
-from iexec_worker.engine.images import Images
+from iexec_worker.engine.images.local import Images
 from iexec_worker.errors import PullFailed, Rejected, Unavailable
 from iexec_worker.secret import Secret
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from iexec_worker.engine.client import Engine
-    from iexec_worker.engine.progress import PullProgress
+    from iexec_worker.engine.images.progress import PullProgress
     from tests.engine.conftest import Shelf
 
     Stock = Callable[..., AbstractAsyncContextManager[Shelf]]

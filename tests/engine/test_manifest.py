@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iexec_worker.engine import manifest
-from iexec_worker.engine.manifest import Platform
+from iexec_worker.engine.images import manifest
+from iexec_worker.engine.images.manifest import Platform
 
 HERE = Platform("linux", "amd64")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from iexec_worker.engine.network import ensure_network, join
+from iexec_worker.engine.networks.named import ensure_network, join
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

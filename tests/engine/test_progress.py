@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from iexec_worker.engine.progress import Layers, PullProgress
+from iexec_worker.engine.images.progress import Layers, PullProgress
 
 
 def message(layer: str, status: str, current: int = 0, total: int = 0) -> dict[str, Any]:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from iexec_worker.engine.images import pull_limit
-from iexec_worker.engine.reference import parse_reference
+from iexec_worker.engine.images.local import pull_limit
+from iexec_worker.engine.images.reference import parse_reference
 from iexec_worker.errors import Rejected
 
 DIGEST = "sha256:" + 64 * "a"

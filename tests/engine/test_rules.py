@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from iexec_worker.engine.rules import PRIVATE, Rules, nameservers
+from iexec_worker.engine.networks.rules import PRIVATE, Rules, nameservers
 
 RULES = Rules("iexec-0", "IEXEC-0")
 

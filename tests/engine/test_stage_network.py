@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from iexec_worker.engine.network import ensure_network, join
-from iexec_worker.engine.stage_network import ALIAS, StageNetwork
+from iexec_worker.engine.networks.named import ensure_network, join
+from iexec_worker.engine.networks.trusted import ALIAS, TrustedNetwork
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -57,7 +57,7 @@ async def test_a_worker_on_the_host_is_reached_by_its_name(
     containers: Containers,
     spec: Callable[..., ContainerSpec],
 ) -> None:
-    network = StageNetwork(engine, name, mounts)
+    network = TrustedNetwork(engine, name, mounts)
     hosts = await network.ready()
     assert list(hosts) == [ALIAS]
     async with trio.open_nursery() as nursery:
@@ -81,7 +81,7 @@ async def test_a_worker_in_a_container_joins_and_is_reached_by_its_name(
     containers: Containers,
     spec: Callable[..., ContainerSpec],
 ) -> None:
-    network = StageNetwork(engine, name, mounts)
+    network = TrustedNetwork(engine, name, mounts)
     asking = spec("busybox", "nslookup", ALIAS, network=name)
     async with containers.running(spec("sleep", "60")) as worker:
         inside(mounts, worker)
@@ -104,7 +104,7 @@ async def test_a_worker_that_is_there_under_another_name_is_told_by_its_address(
     containers: Containers,
     spec: Callable[..., ContainerSpec],
 ) -> None:
-    network = StageNetwork(engine, name, mounts)
+    network = TrustedNetwork(engine, name, mounts)
     await ensure_network(engine, name)
     async with containers.running(spec("sleep", "60")) as worker:
         await join(engine, name, worker, "iexec-worker")
@@ -121,7 +121,7 @@ async def test_a_worker_in_the_host_s_own_network_is_reached_on_the_host(
     containers: Containers,
     spec: Callable[..., ContainerSpec],
 ) -> None:
-    network = StageNetwork(engine, name, mounts)
+    network = TrustedNetwork(engine, name, mounts)
     gateway = await ensure_network(engine, name)
     async with containers.running(spec("sleep", "60", network="host")) as worker:
         inside(mounts, worker)

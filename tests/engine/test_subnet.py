@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iexec_worker.engine.network import ensure_network
-from iexec_worker.engine.subnet import Subnet, subnet
+from iexec_worker.engine.networks.named import ensure_network
+from iexec_worker.engine.networks.subnet import Subnet, subnet
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,11 +16,11 @@ import trio
 from attrs import frozen
 
 from iexec_worker.config import Outbound, RegistryCredentials
-from iexec_worker.engine.images import Images
-from iexec_worker.engine.manifest import Platform
-from iexec_worker.engine.reference import parse_reference
-from iexec_worker.engine.registries import Registries
-from iexec_worker.engine.survey import Survey, gigabytes
+from iexec_worker.engine.images.local import Images
+from iexec_worker.engine.images.manifest import Platform
+from iexec_worker.engine.images.reference import parse_reference
+from iexec_worker.engine.images.registries import Registries
+from iexec_worker.engine.images.survey import Survey, gigabytes
 from iexec_worker.errors import Declined, PullFailed, Rejected
 from iexec_worker.inputs.guard import Guard
 from iexec_worker.secret import Secret

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from iexec_worker.engine.task_network import Place
+from iexec_worker.engine.networks.apps import Place
 
 
 def test_two_engines_of_a_host_have_bridges_and_rules_of_their_own_even_with_one_id() -> None:

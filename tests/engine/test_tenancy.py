@@ -5,7 +5,7 @@ import secrets
 import pytest
 import trio
 
-from iexec_worker.engine.tenancy import Tenancy
+from iexec_worker.engine.networks.tenancy import Tenancy
 
 
 @pytest.fixture

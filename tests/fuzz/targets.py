@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final
 import httpx
 import structlog
 
-from iexec_worker.chain import abi, multiaddress, records, rpc
+from iexec_worker.chain import abi, multiaddress, records
+from iexec_worker.chain.node import rpc
 from iexec_worker.chain.params import parse_deal_params
 from iexec_worker.config import parsers
 from iexec_worker.engine.command import split_command
-from iexec_worker.engine.reference import parse_reference
+from iexec_worker.engine.images.reference import parse_reference
 from iexec_worker.errors import DownloadFailed, Rejected, StageFailed, Unavailable
 from iexec_worker.inputs.addresses import is_public, literal
 from iexec_worker.inputs.download import _parse as parse_url

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from iexec_worker.engine.firewall import Firewall
-from iexec_worker.engine.task_network import NAME, Place, TaskNetwork
+from iexec_worker.engine.networks.apps import NAME, AppNetwork, Place
+from iexec_worker.engine.networks.firewall import Firewall
 from tests.confined import sandbox
 from tests.hostile.lab import PORT, PRIVATE, PUBLIC, Lab, open_lab
 
@@ -33,7 +33,7 @@ async def public(arena: Arena, lab: Lab, tmp_path: Path) -> AsyncIterator[Sandbo
     """What confines apps to the internet; a private nameserver is the host's."""
     (tmp_path / "resolv.conf").write_text(f"nameserver {lab.resolver}\n")
     box = sandbox(arena.engine, NETWORK="public")
-    box.network = TaskNetwork(arena.engine, "public", [tmp_path / "resolv.conf"])
+    box.network = AppNetwork(arena.engine, "public", [tmp_path / "resolv.conf"])
     await box.prepare()
     if box.network.name is None:
         pytest.skip("this firewall cannot be changed")

@@ -19,9 +19,9 @@ from iexec_worker.engine.containers import Containers
 from iexec_worker.errors import StageFailed
 from iexec_worker.results import archive, computed_file, digest
 from iexec_worker.results.tree import Limits
-from iexec_worker.stages import printed
-from iexec_worker.stages.developer_log import tree
 from iexec_worker.stages.removal import remove
+from iexec_worker.stages.running import printed
+from iexec_worker.stages.running.developer_log import tree
 from iexec_worker.wire import Cause
 from tests.hostile.outputs import CANARY, Stranger, build
 

@@ -14,7 +14,7 @@ import pytest
 from iexec_worker.devpool.chaos.dockerd import Dockerd, returning_engine
 from iexec_worker.engine.client import Engine
 from iexec_worker.engine.containers import Containers
-from iexec_worker.engine.firewall import Firewall
+from iexec_worker.engine.networks.firewall import Firewall
 from tests.confined import sandbox
 from tests.hostile.attack import Arena, build
 from tests.hostile.lab import PRIVATE, PUBLIC, open_lab

@@ -10,8 +10,8 @@ import attrs
 import trio
 from attrs import frozen
 
+from iexec_worker.devpool.chain.tags import knows
 from iexec_worker.devpool.network import network
-from iexec_worker.devpool.tags import knows
 from iexec_worker.devpool.tee.properties import VERSIONS, Properties
 from iexec_worker.model import TeeFramework
 from tests.integration.hired import containers_named

@@ -9,13 +9,13 @@ import attrs
 import trio
 from attrs import frozen
 
-from iexec_worker.devpool.contracts import category_id
-from iexec_worker.devpool.market import params
+from iexec_worker.devpool.chain.contracts import category_id
+from iexec_worker.devpool.chain.market import params
+from iexec_worker.devpool.chain.orders import Purchase
+from iexec_worker.devpool.chain.receiver import deploy_receiver, received
+from iexec_worker.devpool.chain.tags import tag_of
 from iexec_worker.devpool.options import PoolOptions
-from iexec_worker.devpool.orders import Purchase
-from iexec_worker.devpool.receiver import deploy_receiver, received
 from iexec_worker.devpool.scheduler.settings import Periods, SchedulerSettings
-from iexec_worker.devpool.tags import tag_of
 from iexec_worker.devpool.tee.enclave_config import configuration
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, TaskStatus
 from tests.cached import CACHE
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from iexec_worker.devpool.chain.onchain import PoolContribution, PoolTask
     from iexec_worker.devpool.http.record import Told
-    from iexec_worker.devpool.onchain import PoolContribution, PoolTask
     from iexec_worker.devpool.pool import Pool
     from iexec_worker.model import TeeFramework
     from iexec_worker.wire import Status

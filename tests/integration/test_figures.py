@@ -122,7 +122,7 @@ async def holds_no_slot(worker: Hired) -> bool:
 
 
 async def shows_every_series(worker: Hired, app: dict[str, float]) -> None:
-    """Assert that Prometheus is told the same *app* figures, and all else of WORKER.md §14."""
+    """Assert that Prometheus is told the same *app* figures, and all else of a worker."""
     series = await scrape(worker)
 
     def value(name: str, **labels: str) -> float:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import docker
 import trio
 
-from iexec_worker.engine.firewall import Firewall
-from iexec_worker.engine.task_network import NAME
+from iexec_worker.engine.networks.apps import NAME
+from iexec_worker.engine.networks.firewall import Firewall
 from iexec_worker.errors import EngineRefused
 from tests.integration.moments import computing
 from tests.integration.shop import Order

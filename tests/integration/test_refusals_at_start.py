@@ -13,7 +13,7 @@ import pytest
 from attrs import frozen
 
 from iexec_worker.devpool import wallets
-from iexec_worker.devpool.anvil import anvil
+from iexec_worker.devpool.chain.anvil import anvil
 from iexec_worker.devpool.options import PoolOptions
 from iexec_worker.devpool.pool import Pool, open_pool
 from iexec_worker.devpool.scheduler.settings import SchedulerSettings

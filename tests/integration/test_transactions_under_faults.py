@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from iexec_worker.chain.signed import SignedTx
+from iexec_worker.chain.transactions.signed import SignedTx
 from iexec_worker.model import ContributionStatus
 from iexec_worker.wire import Status
 from tests.integration.moments import computing, contributed

@@ -8,9 +8,9 @@ import pytest
 import trio
 from attrs import define
 
-from iexec_worker.chain.dues import Due, Dues
 from iexec_worker.chain.gas import GasRules
-from iexec_worker.chain.rpc import NodeRefused
+from iexec_worker.chain.node.rpc import NodeRefused
+from iexec_worker.chain.transactions.dues import Due, Dues
 from iexec_worker.membership.obstacles import Obstacles
 from tests.membership.conftest import WALLET, FakeBlocks
 

@@ -14,8 +14,8 @@ import trio.testing
 from attrs import define, field
 
 from iexec_worker.chain import commitments
-from iexec_worker.chain.blocks import IDLE, Block
-from iexec_worker.chain.transactions import Transactions
+from iexec_worker.chain.node.blocks import IDLE, Block
+from iexec_worker.chain.transactions.writer import Transactions
 from iexec_worker.model import (
     ZERO_ADDRESS,
     Account,
@@ -52,12 +52,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from iexec_worker.chain.rpc import Request
+    from iexec_worker.chain.node.rpc import Request
 
 #: The digest of a result that no test looks into.
 DIGEST: Final = "0x" + 64 * "d"
 
-#: What the pool answers to each status when nothing special is told, as SCHEDULER.md §2.3.
+#: What a pool answers to each status when nothing special is told.
 PLAIN: Final = {
     Status.STARTED: Action.PLEASE_DOWNLOAD_APP,
     Status.APP_DOWNLOADED: Action.PLEASE_DOWNLOAD_DATA,

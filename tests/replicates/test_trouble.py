@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from iexec_worker.chain.rpc import NodeRefused
+from iexec_worker.chain.node.rpc import NodeRefused
 from iexec_worker.errors import Rejected, Reverted, Unavailable
 from iexec_worker.model import Notification, StatusUpdate, TaskStatus
 from iexec_worker.replicates.journal import Journal

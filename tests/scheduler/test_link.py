@@ -374,7 +374,6 @@ async def test_a_new_link_subscribes_to_everything_again(broker: FakeBroker, lin
             assert (await received(inbox)).chain_task_id == TASK
 
     assert len(broker.sessions) == 2
-    assert link.ups == 2
 
 
 async def test_messages_for_others_and_nobody_are_ignored(broker: FakeBroker, link: Link) -> None:
@@ -545,4 +544,3 @@ async def test_a_websocket_that_breaks_off_ends_the_link(
     link = Link(client, await serve_raw(answer), WALLET, Subscriptions(), gate)
 
     assert await until_lost(link)
-    assert link.ups == 1

@@ -10,7 +10,7 @@ import trio
 
 from iexec_worker.chain import commitments
 from iexec_worker.chain.wallet import Wallet
-from iexec_worker.engine.subnet import Subnet
+from iexec_worker.engine.networks.subnet import Subnet
 from iexec_worker.model import Authorization
 from iexec_worker.secret import Secret
 from iexec_worker.server.app import make_app

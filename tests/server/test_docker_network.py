@@ -14,9 +14,9 @@ from iexec_worker.devpool import images
 from iexec_worker.devpool.images import Recipe
 from iexec_worker.engine.client import Engine
 from iexec_worker.engine.containers import Containers
-from iexec_worker.engine.network import ensure_network
+from iexec_worker.engine.networks.named import ensure_network
+from iexec_worker.engine.networks.subnet import subnet
 from iexec_worker.engine.spec import ContainerSpec
-from iexec_worker.engine.subnet import subnet
 from iexec_worker.server.app import make_app
 from iexec_worker.server.serve import run
 from iexec_worker.tee.model import Part

@@ -10,7 +10,7 @@ import trio
 from attrs import define, field
 
 from iexec_worker.chain import commitments
-from iexec_worker.chain.blocks import IDLE, Block
+from iexec_worker.chain.node.blocks import IDLE, Block
 from iexec_worker.errors import Unavailable
 from iexec_worker.model import (
     ZERO_ADDRESS,
@@ -25,7 +25,7 @@ from iexec_worker.stages.conditions import Conditions
 from iexec_worker.stages.policy import Policy
 from iexec_worker.stages.start import Start
 from iexec_worker.stages.task import Folder, Record, Task
-from iexec_worker.stages.trusted_specs import TrustedSpecs
+from iexec_worker.stages.trusted.specs import TrustedSpecs
 from iexec_worker.telemetry.tree import Node
 from tests import samples
 from tests.samples import SIGNED, TASK, WALLET
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from iexec_worker.chain.queue import OnSigned
-    from iexec_worker.chain.signed import SignedTx
+    from iexec_worker.chain.transactions.queue import OnSigned
+    from iexec_worker.chain.transactions.signed import SignedTx
 
 DIGEST: Final = "0x" + 64 * "d"
 RESULT: Final = commitments.result_hash(TASK, DIGEST)

@@ -13,10 +13,10 @@ from attrs import define, field, frozen
 from iexec_worker.engine.state import ContainerExit, FoundContainer
 from iexec_worker.errors import EngineRefused, StageFailed
 from iexec_worker.model import ComputeLogs
-from iexec_worker.stages.app_run import AppRun
 from iexec_worker.stages.compute import Compute
-from iexec_worker.stages.developer_log import DeveloperLog
-from iexec_worker.stages.running import Running
+from iexec_worker.stages.running.app import AppRun
+from iexec_worker.stages.running.container import Running
+from iexec_worker.stages.running.developer_log import DeveloperLog
 from iexec_worker.telemetry.durations import Durations
 from iexec_worker.wire import Cause
 from tests.samples import TASK, WALLET

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from iexec_worker.stages.developer_log import MAX_ENTRIES, tree
 from iexec_worker.stages.removal import remove
+from iexec_worker.stages.running.developer_log import MAX_ENTRIES, tree
 
 if TYPE_CHECKING:
     from pathlib import Path

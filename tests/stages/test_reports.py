@@ -10,8 +10,8 @@ import trio
 import trio.testing
 
 from iexec_worker.model import ZERO_HASH, ComputedFile, TaskStatus
-from iexec_worker.stages.reports import PATIENCE, Reports, forget, reported
 from iexec_worker.stages.task import Record, Task
+from iexec_worker.stages.trusted.reports import PATIENCE, Reports, forget, reported
 from iexec_worker.tee.model import Part
 from iexec_worker.telemetry.tree import Node
 from iexec_worker.wire import Cause

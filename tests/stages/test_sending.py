@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from iexec_worker.chain.transactions import Transactions
+from iexec_worker.chain.transactions.writer import Transactions
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.stages.sending import Sending, due
 from iexec_worker.stages.task import Record, Task
@@ -18,7 +18,7 @@ from tests import samples
 from tests.samples import SIGNED, TASK, WALLET
 
 if TYPE_CHECKING:
-    from iexec_worker.chain.signed import SignedTx
+    from iexec_worker.chain.transactions.signed import SignedTx
     from tests.stages.conftest import FakeChain
 
 DEARER = Wallet.from_key(64 * "1").sign_transaction(

@@ -16,9 +16,9 @@ from iexec_worker.errors import Rejected, StageFailed, Unauthorized, Unavailable
 from iexec_worker.model import DealParams, TeeFramework
 from iexec_worker.stages.links import Proxies
 from iexec_worker.stages.policy import Policy
-from iexec_worker.stages.sessions import TRIES, Sessions
 from iexec_worker.stages.start import Start
-from iexec_worker.stages.trusted_specs import TrustedSpecs
+from iexec_worker.stages.trusted.sessions import TRIES, Sessions
+from iexec_worker.stages.trusted.specs import TrustedSpecs
 from iexec_worker.tee.model import Service, Services, TeeSession, TeeState
 from iexec_worker.tee.patience import PATIENCE
 from iexec_worker.tee.sms import SessionRefused

@@ -15,16 +15,16 @@ from iexec_worker.engine.spec import ContainerSpec
 from iexec_worker.engine.state import ContainerExit, FoundContainer
 from iexec_worker.errors import EngineRefused, PullFailed, StageFailed
 from iexec_worker.model import ComputedFile, ComputeLogs, DealParams, TeeFramework
-from iexec_worker.stages.app_run import AppRun
-from iexec_worker.stages.compute_trusted import ComputeTrusted
-from iexec_worker.stages.developer_log import DeveloperLog
 from iexec_worker.stages.download_app import DownloadApp
 from iexec_worker.stages.fallback import Fallback
 from iexec_worker.stages.post_compute import PostCompute
-from iexec_worker.stages.reports import Reports
-from iexec_worker.stages.running import Running
-from iexec_worker.stages.trusted_services import TrustedServices
-from iexec_worker.stages.trusted_specs import TrustedSpecs
+from iexec_worker.stages.running.app import AppRun
+from iexec_worker.stages.running.container import Running
+from iexec_worker.stages.running.developer_log import DeveloperLog
+from iexec_worker.stages.trusted.compute import ComputeTrusted
+from iexec_worker.stages.trusted.reports import Reports
+from iexec_worker.stages.trusted.services import TrustedServices
+from iexec_worker.stages.trusted.specs import TrustedSpecs
 from iexec_worker.tee.model import Part, Service, Services, TeeSession, TeeState
 from iexec_worker.telemetry.durations import Durations
 from iexec_worker.wire import Cause

@@ -8,7 +8,7 @@ import pytest
 import trio
 from attrs import define, field
 
-from iexec_worker.chain.blocks import IDLE
+from iexec_worker.chain.node.blocks import IDLE
 from iexec_worker.errors import Rejected, StageFailed, Unauthorized, Unavailable, Unserved
 from iexec_worker.model import ComputedFile, DealParams
 from iexec_worker.stages.links import TRIES, Proxies, Stored
@@ -58,7 +58,7 @@ class FakeProxy:
 
 
 class FakeWallet:
-    def sign_prefixed(self, hash_hex: str) -> str:
+    def sign_authorization(self, ours: object) -> str:
         return "0xsigned"
 
 

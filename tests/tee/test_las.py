@@ -17,7 +17,7 @@ from iexec_worker.devpool.registry import Registry, registry
 from iexec_worker.engine import labels
 from iexec_worker.engine.client import Engine
 from iexec_worker.engine.containers import Containers
-from iexec_worker.engine.images import Images
+from iexec_worker.engine.images.local import Images
 from iexec_worker.engine.spec import ContainerSpec
 from iexec_worker.errors import Rejected
 from iexec_worker.janitor.leftovers import Leftovers

@@ -296,15 +296,6 @@ async def test_extra_hosts_are_for_pre_and_post_compute(course: Course, part: Pa
         assert dressed.extra_hosts == {"worker": "172.18.0.1", **extra}
 
 
-async def test_what_tasks_shared_is_closed_with_scone(course: Course) -> None:
-    las = Las(course)
-
-    await scone(course, las=las).close()
-    await gramine(course).close()
-
-    assert las.closed
-
-
 def test_the_largest_heap_is_in_gb() -> None:
     config: Tee = tee(WORKER_TEE_COMPUTE_MAX_HEAP_SIZE_GB="3")
 

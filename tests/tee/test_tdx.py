@@ -237,4 +237,3 @@ async def test_containers_have_the_environment_of_their_service(
     assert (dressed.entrypoint, dressed.devices, dressed.binds) == (None, (), {})
     extra = {} if part is Part.APP else {"kms": "192.0.2.1"}
     assert dressed.extra_hosts == {"worker": "172.18.0.1", **extra}
-    await tdx.close()

@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from iexec_worker.app.checks.finding import Odd, Wrong
-from iexec_worker.chain.blocks import Block
 from iexec_worker.chain.gas import FEW_TRANSACTIONS, GasRules
 from iexec_worker.chain.hub import Hub
-from iexec_worker.chain.rpc import quantity
+from iexec_worker.chain.node.blocks import Block
+from iexec_worker.chain.node.rpc import quantity
 from iexec_worker.errors import Unavailable, WorkerError
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import httpx
 from attrs import define, field
 
-from iexec_worker.chain.provider import NodeProvider
+from iexec_worker.chain.node.provider import NodeProvider
 from iexec_worker.scheduler.api import SchedulerApi
 
 if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from iexec_worker.app.clients import Clients
-    from iexec_worker.chain.blocks import Block
+    from iexec_worker.chain.node.blocks import Block
     from iexec_worker.chain.wallet import Wallet
     from iexec_worker.config import Config
     from iexec_worker.model import ChainConfig, PoolConfig

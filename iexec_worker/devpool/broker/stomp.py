@@ -128,10 +128,6 @@ class SimpleBroker:
         """Note that there is a new subscription."""
         self._changes.ring()
 
-    async def until_subscribed(self, destination: str, times: int = 1) -> None:
-        """Wait until so many subscriptions of *destination* are there."""
-        await self._changes.until(lambda: len(self._receivers(destination)) >= times)
-
     def _receivers(self, destination: str) -> list[tuple[Connection, str]]:
         return [
             (connection, key)

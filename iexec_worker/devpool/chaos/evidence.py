@@ -21,10 +21,10 @@ from iexec_worker.wire import Status
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from iexec_worker.devpool.chain.onchain import PoolTask
     from iexec_worker.devpool.chaos.orders import Order
     from iexec_worker.devpool.chaos.post import Life, Post
     from iexec_worker.devpool.chaos.scene import Scene
-    from iexec_worker.devpool.onchain import PoolTask
     from iexec_worker.devpool.scheduler.state import Replicate, Task
 
 #: The label that every container of a task bears.

@@ -15,8 +15,8 @@ from iexec_worker.errors import Unavailable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iexec_worker.devpool.anvil import Node
-    from iexec_worker.devpool.sender import Sender
+    from iexec_worker.devpool.chain.anvil import Node
+    from iexec_worker.devpool.chain.sender import Sender
 
 #: anvil serves within a fifth of a second, and reads a state of some MB in another.
 _START: Final = 30.0

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import trio
 from attrs import frozen
 
-from iexec_worker.devpool.contracts import category_id
-from iexec_worker.devpool.market import params
-from iexec_worker.devpool.orders import Purchase
+from iexec_worker.devpool.chain.contracts import category_id
+from iexec_worker.devpool.chain.market import params
+from iexec_worker.devpool.chain.orders import Purchase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

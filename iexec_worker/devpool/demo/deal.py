@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 import trio
 from attrs import frozen
 
-from iexec_worker.devpool.contracts import category_id
-from iexec_worker.devpool.market import params
-from iexec_worker.devpool.orders import Purchase
-from iexec_worker.devpool.receiver import deploy_receiver
+from iexec_worker.devpool.chain.contracts import category_id
+from iexec_worker.devpool.chain.market import params
+from iexec_worker.devpool.chain.orders import Purchase
+from iexec_worker.devpool.chain.receiver import deploy_receiver
 from iexec_worker.errors import Fatal
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH
 

@@ -9,8 +9,8 @@ import trio
 from attrs import frozen
 from eth_utils.crypto import keccak
 
+from iexec_worker.devpool.chain.receiver import received
 from iexec_worker.devpool.demo.progress import blame
-from iexec_worker.devpool.receiver import received
 from iexec_worker.devpool.results.digest import BadArchive, digest
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, TaskStatus
 

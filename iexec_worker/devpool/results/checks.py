@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import frozen
 
-from iexec_worker.devpool.hashing import concat_and_hash, signed_prefixed
+from iexec_worker.devpool.chain.hashing import concat_and_hash, signed_prefixed
+from iexec_worker.devpool.chain.tags import framework_of
 from iexec_worker.devpool.results.digest import BadArchive, digest
-from iexec_worker.devpool.tags import framework_of
 from iexec_worker.model import ZERO_ADDRESS, ContributionStatus, TaskStatus
 
 if TYPE_CHECKING:
-    from iexec_worker.devpool.onchain import PoolContribution, PoolDeal, PoolTask
+    from iexec_worker.devpool.chain.onchain import PoolContribution, PoolDeal, PoolTask
     from iexec_worker.devpool.permits import Permit
     from iexec_worker.devpool.scheduler.ports import Chain
 

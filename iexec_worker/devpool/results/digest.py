@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from eth_utils.crypto import keccak
 
-from iexec_worker.devpool.hashing import from_hex
+from iexec_worker.devpool.chain.hashing import from_hex
 
 _COMPUTED: Final = "computed.json"
 _ROOT: Final = "/iexec_out/"

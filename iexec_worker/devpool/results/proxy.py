@@ -14,10 +14,10 @@ import structlog
 from attrs import define, field
 from quart import Blueprint, Response, request
 
+from iexec_worker.devpool.chain.tags import numbers
 from iexec_worker.devpool.http import spring
 from iexec_worker.devpool.permits import Permit, read_permit
 from iexec_worker.devpool.results.checks import Upload, refuse_token, refuse_upload
-from iexec_worker.devpool.tags import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

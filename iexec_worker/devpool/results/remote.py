@@ -8,7 +8,7 @@ import httpx
 import structlog
 from attrs import frozen
 
-from iexec_worker.devpool.hashing import concat_and_hash
+from iexec_worker.devpool.chain.hashing import concat_and_hash
 
 if TYPE_CHECKING:
     from iexec_worker.devpool.results.proxy import ResultProxy

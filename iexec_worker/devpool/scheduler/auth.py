@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import jwt
 from attrs import define, field
 
-from iexec_worker.devpool.hashing import signed_login
+from iexec_worker.devpool.chain.hashing import signed_login
 
 if TYPE_CHECKING:
     from iexec_worker.devpool.scheduler.settings import SchedulerSettings

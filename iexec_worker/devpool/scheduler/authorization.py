@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from iexec_worker.devpool.hashing import concat_and_hash
+from iexec_worker.devpool.chain.hashing import concat_and_hash
 
 if TYPE_CHECKING:
     from iexec_worker.devpool.scheduler.ports import Chain

@@ -8,14 +8,14 @@ import structlog
 import trio
 from attrs import define
 
-from iexec_worker.devpool.market import task_id
+from iexec_worker.devpool.chain.market import task_id
+from iexec_worker.devpool.chain.tags import framework_of
 from iexec_worker.devpool.scheduler import deal_params
 from iexec_worker.devpool.scheduler.state import Task, TaskState
-from iexec_worker.devpool.tags import framework_of
 from iexec_worker.errors import Reverted, Unavailable
 
 if TYPE_CHECKING:
-    from iexec_worker.devpool.onchain import PoolDeal
+    from iexec_worker.devpool.chain.onchain import PoolDeal
     from iexec_worker.devpool.scheduler.evaluation import Evaluation
     from iexec_worker.devpool.scheduler.ports import Chain, SecretManagement
     from iexec_worker.devpool.scheduler.settings import SchedulerSettings

@@ -9,7 +9,7 @@ import structlog
 from attrs import define
 
 from iexec_worker.devpool.broker.notifications import Extra, Message
-from iexec_worker.devpool.hashing import from_hex
+from iexec_worker.devpool.chain.hashing import from_hex
 from iexec_worker.devpool.scheduler.state import TaskState
 from iexec_worker.devpool.scheduler.transitions import FAILED_BEFORE_COMPUTED
 from iexec_worker.errors import Reverted, Unavailable
@@ -19,7 +19,7 @@ from iexec_worker.wire import Action, Cause, Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from iexec_worker.devpool.onchain import PoolTask
+    from iexec_worker.devpool.chain.onchain import PoolTask
     from iexec_worker.devpool.scheduler.ports import Chain
     from iexec_worker.devpool.scheduler.state import Replicate, Store, Task
 

@@ -11,8 +11,8 @@ from attrs import define, field
 from iexec_worker.errors import Unavailable
 
 if TYPE_CHECKING:
+    from iexec_worker.devpool.chain.onchain import Block
     from iexec_worker.devpool.clock import Clock
-    from iexec_worker.devpool.onchain import Block
     from iexec_worker.devpool.scheduler.ports import Chain
     from iexec_worker.devpool.scheduler.settings import SchedulerSettings
 

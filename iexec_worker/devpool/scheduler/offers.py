@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from attrs import define, field
 
+from iexec_worker.devpool.chain.tags import tag_of
 from iexec_worker.devpool.scheduler.authorization import authorize
 from iexec_worker.devpool.scheduler.consensus import needs_more
 from iexec_worker.devpool.scheduler.state import OPEN, Replicate, TaskState
-from iexec_worker.devpool.tags import tag_of
 from iexec_worker.model import TaskStatus, TeeFramework
 from iexec_worker.wire import Status
 

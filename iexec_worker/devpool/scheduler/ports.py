@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from iexec_worker.devpool.onchain import Block, PoolContribution, PoolDeal, PoolTask
+    from iexec_worker.devpool.chain.onchain import Block, PoolContribution, PoolDeal, PoolTask
     from iexec_worker.model import TeeFramework
 
 

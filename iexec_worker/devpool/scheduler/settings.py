@@ -9,7 +9,7 @@ import attrs
 from attrs import frozen
 from eth_utils.crypto import keccak
 
-from iexec_worker.devpool.tags import numbers
+from iexec_worker.devpool.chain.tags import numbers
 
 
 @frozen

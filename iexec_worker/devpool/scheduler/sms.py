@@ -9,7 +9,7 @@ import httpx
 import structlog
 from attrs import frozen
 
-from iexec_worker.devpool.hashing import concat_and_hash, web2_challenge
+from iexec_worker.devpool.chain.hashing import concat_and_hash, web2_challenge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

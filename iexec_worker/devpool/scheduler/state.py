@@ -17,7 +17,7 @@ from iexec_worker.wire import Status
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iexec_worker.devpool.onchain import PoolDeal
+    from iexec_worker.devpool.chain.onchain import PoolDeal
     from iexec_worker.devpool.scheduler.deal_params import Params
     from iexec_worker.devpool.scheduler.messages import Details, Model
     from iexec_worker.model import TeeFramework

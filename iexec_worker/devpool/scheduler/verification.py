@@ -14,7 +14,7 @@ from iexec_worker.wire import Status
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from iexec_worker.devpool.onchain import PoolContribution
+    from iexec_worker.devpool.chain.onchain import PoolContribution
     from iexec_worker.devpool.scheduler.messages import Details, Update
     from iexec_worker.devpool.scheduler.ports import Chain, Results
     from iexec_worker.devpool.scheduler.settings import SchedulerSettings

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 from attrs import frozen
 
 from iexec_worker.chain.multiaddress import decode_multiaddress
-from iexec_worker.devpool.hashing import from_hex, signed_prefixed
+from iexec_worker.devpool.chain.hashing import from_hex, signed_prefixed
+from iexec_worker.devpool.chain.tags import framework_of
 from iexec_worker.devpool.scheduler import deal_params
-from iexec_worker.devpool.tags import framework_of
 from iexec_worker.errors import Reverted, Unavailable
 from iexec_worker.model import ZERO_ADDRESS, TaskStatus
 
 if TYPE_CHECKING:
-    from iexec_worker.devpool.onchain import PoolApp, PoolDataset, PoolDeal, PoolTask
+    from iexec_worker.devpool.chain.onchain import PoolApp, PoolDataset, PoolDeal, PoolTask
     from iexec_worker.devpool.permits import Permit
     from iexec_worker.devpool.scheduler.deal_params import Params
     from iexec_worker.model import TeeFramework

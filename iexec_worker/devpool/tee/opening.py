@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iexec_worker.devpool.tags import knows
+from iexec_worker.devpool.chain.tags import knows
 from iexec_worker.devpool.tee.routes import make_app, make_provisioning
 from iexec_worker.devpool.tee.sms import Sms
 from iexec_worker.errors import Fatal

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import structlog
 from quart import Blueprint, Response
 
+from iexec_worker.devpool.chain.tags import knows
 from iexec_worker.devpool.http import spring
 from iexec_worker.devpool.permits import read_permit
-from iexec_worker.devpool.tags import knows
 from iexec_worker.devpool.tee.environments import NoSession
 from iexec_worker.devpool.tee.sms import refusal, status_of
 from iexec_worker.model import TeeFramework

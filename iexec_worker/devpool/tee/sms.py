@@ -10,9 +10,9 @@ import structlog
 from attrs import define, field
 from eth_account import Account
 
-from iexec_worker.devpool.hashing import signed_prefixed
+from iexec_worker.devpool.chain.hashing import signed_prefixed
+from iexec_worker.devpool.chain.tags import numbers
 from iexec_worker.devpool.permits import Permit
-from iexec_worker.devpool.tags import numbers
 from iexec_worker.devpool.tee import execution
 from iexec_worker.devpool.tee.environments import NoSession
 from iexec_worker.devpool.tee.properties import VERSIONS, Properties

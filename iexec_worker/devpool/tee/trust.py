@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from attrs import frozen
 
+from iexec_worker.devpool.chain.tags import tag_of
 from iexec_worker.devpool.network import network
 from iexec_worker.devpool.registry import registry
-from iexec_worker.devpool.tags import tag_of
 from iexec_worker.devpool.tee import enclave_config
 from iexec_worker.devpool.tee.kit import open_kit
 from iexec_worker.devpool.tee.properties import VERSIONS

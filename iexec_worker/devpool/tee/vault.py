@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import define, field
 
-from iexec_worker.devpool.hashing import signed_prefixed, web2_challenge
+from iexec_worker.devpool.chain.hashing import signed_prefixed, web2_challenge
 
 #: A worker's token for the result proxy; a requester may keep one, too.
 STORAGE_TOKEN: Final = "iexec-result-iexec-ipfs-token"  # noqa: S105 - its name

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from iexec_worker.devpool.chain.rpc import Rpc
 from iexec_worker.devpool.chaos.node import ReturningNode
-from iexec_worker.devpool.rpc import Rpc
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iexec_worker.devpool.anvil import Node
+    from iexec_worker.devpool.chain.anvil import Node
     from tests.devpool.conftest import Village
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]

@@ -14,14 +14,14 @@ import httpx
 from attrs import define
 from eth_account import Account
 
-from iexec_worker.devpool.hashing import concat_and_hash, login_hash
+from iexec_worker.devpool.chain.hashing import concat_and_hash, login_hash
 from iexec_worker.model import ZERO_ADDRESS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from iexec_worker.devpool.chain.sender import Sender
     from iexec_worker.devpool.pool import Pool
-    from iexec_worker.devpool.sender import Sender
 
 OUTPUT = b"the result"
 DIGEST = "0x" + sha256(OUTPUT).hexdigest()

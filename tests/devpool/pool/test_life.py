@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from iexec_worker.devpool.contracts import category_id
-from iexec_worker.devpool.market import params
-from iexec_worker.devpool.orders import Purchase
+from iexec_worker.devpool.chain.contracts import category_id
+from iexec_worker.devpool.chain.market import params
+from iexec_worker.devpool.chain.orders import Purchase
 from iexec_worker.model import TaskStatus
 from iexec_worker.wire import Action, Status
 from tests.devpool.pool.member import DIGEST, Member, archive

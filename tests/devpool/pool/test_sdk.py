@@ -6,9 +6,9 @@ import pytest
 import trio
 
 from iexec_worker.devpool import sdk
-from iexec_worker.devpool.contracts import category_id
-from iexec_worker.devpool.market import task_id
-from iexec_worker.devpool.orders import FIELDS, Purchase, orders, struct, typed
+from iexec_worker.devpool.chain.contracts import category_id
+from iexec_worker.devpool.chain.market import task_id
+from iexec_worker.devpool.chain.orders import FIELDS, Purchase, orders, struct, typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,13 +10,13 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 
 from iexec_worker.devpool import sdk
-from iexec_worker.devpool.contracts import category_id
-from iexec_worker.devpool.hashing import concat_and_hash, web2_challenge
-from iexec_worker.devpool.market import params
-from iexec_worker.devpool.orders import Purchase
+from iexec_worker.devpool.chain.contracts import category_id
+from iexec_worker.devpool.chain.hashing import concat_and_hash, web2_challenge
+from iexec_worker.devpool.chain.market import params
+from iexec_worker.devpool.chain.orders import Purchase
+from iexec_worker.devpool.chain.receiver import deploy_receiver, received
+from iexec_worker.devpool.chain.tags import tag_of
 from iexec_worker.devpool.pool import Pool, open_pool
-from iexec_worker.devpool.receiver import deploy_receiver, received
-from iexec_worker.devpool.tags import tag_of
 from iexec_worker.devpool.tee.enclave_config import configuration
 from iexec_worker.errors import Fatal
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, TaskStatus, TeeFramework

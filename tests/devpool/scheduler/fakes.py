@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import define, field
 
-from iexec_worker.devpool.market import task_id
-from iexec_worker.devpool.onchain import Asset, Block, PoolContribution, PoolDeal, PoolTask
+from iexec_worker.devpool.chain.market import task_id
+from iexec_worker.devpool.chain.onchain import Asset, Block, PoolContribution, PoolDeal, PoolTask
+from iexec_worker.devpool.chain.tags import framework_of
 from iexec_worker.devpool.scheduler import deal_params
 from iexec_worker.devpool.scheduler.messages import Model
 from iexec_worker.devpool.scheduler.state import Replicate, Task, TaskState
-from iexec_worker.devpool.tags import framework_of
 from iexec_worker.errors import Unavailable
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, ContributionStatus, TaskStatus, TeeFramework
 from iexec_worker.wire import Status

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from iexec_worker.devpool.market import params
+from iexec_worker.devpool.chain.market import params
 from iexec_worker.devpool.scheduler.deal_params import Params, read
 
 

@@ -7,7 +7,7 @@ import jwt
 import pytest
 from eth_account import Account
 
-from iexec_worker.devpool.hashing import login_hash
+from iexec_worker.devpool.chain.hashing import login_hash
 from iexec_worker.devpool.scheduler.settings import SchedulerSettings
 from tests.devpool.scheduler.fakes import WALLET, Desk
 

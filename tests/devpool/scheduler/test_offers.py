@@ -3,7 +3,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from iexec_worker.devpool.onchain import Block
+from iexec_worker.devpool.chain.onchain import Block
 from iexec_worker.devpool.scheduler.settings import SchedulerSettings
 from iexec_worker.devpool.scheduler.state import TaskState
 from iexec_worker.errors import Unavailable

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from iexec_worker.devpool.chain.tags import tag_of
 from iexec_worker.devpool.scheduler.settings import SchedulerSettings
 from iexec_worker.devpool.scheduler.sms import NoSms
 from iexec_worker.devpool.scheduler.state import TaskState
-from iexec_worker.devpool.tags import tag_of
 from iexec_worker.model import ZERO_ADDRESS, ContributionStatus, TaskStatus, TeeFramework
 from iexec_worker.wire import Action, Cause, Status
 from tests.devpool.scheduler.fakes import CHALLENGE, DEAL, OTHER, TASK, WALLET, Desk, deal

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iexec_worker.devpool.hashing import concat_and_hash, signed_prefixed
+from iexec_worker.devpool.chain.hashing import concat_and_hash, signed_prefixed
 from iexec_worker.devpool.results.digest import digest
 from iexec_worker.devpool.tee.enclave.main import NO_TASK_ID, NOT_ATTESTED, NOT_REPORTED, main
 from iexec_worker.devpool.tee.enclave.signing import address

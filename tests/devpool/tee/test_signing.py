@@ -1,4 +1,4 @@
-"""The enclaves' own cryptography against the libraries and the vectors of SCHEDULER.md."""
+"""The enclaves' own cryptography against the libraries and vectors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from eth_keys.datatypes import PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iexec_worker.devpool.hashing import signed_prefixed
+from iexec_worker.devpool.chain.hashing import signed_prefixed
 from iexec_worker.devpool.tee.enclave.keccak import keccak
 from iexec_worker.devpool.tee.enclave.signing import OTHER_KEY, address, as_hex, hashed, sign
 

@@ -1,4 +1,4 @@
-"""One program for all parts of a TEE task; exit codes as WORKER.md §12 has them."""
+"""One program for all parts of a TEE task; its exit codes are causes of failure."""
 
 from __future__ import annotations
 

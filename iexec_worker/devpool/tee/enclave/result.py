@@ -1,4 +1,4 @@
-"""The digest of what an app left, and its archive (SCHEDULER.md §6.1)."""
+"""The digest of what an app left, and its archive, as standard tasks have them."""
 
 from __future__ import annotations
 

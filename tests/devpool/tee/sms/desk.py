@@ -10,10 +10,10 @@ from attrs import define, field
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
-from iexec_worker.devpool.hashing import concat_and_hash, web2_challenge
-from iexec_worker.devpool.market import task_id
-from iexec_worker.devpool.onchain import Asset, PoolApp, PoolDataset, PoolDeal, PoolTask
-from iexec_worker.devpool.tags import tag_of
+from iexec_worker.devpool.chain.hashing import concat_and_hash, web2_challenge
+from iexec_worker.devpool.chain.market import task_id
+from iexec_worker.devpool.chain.onchain import Asset, PoolApp, PoolDataset, PoolDeal, PoolTask
+from iexec_worker.devpool.chain.tags import tag_of
 from iexec_worker.devpool.tee.enclave_config import configuration
 from iexec_worker.errors import Unavailable
 from iexec_worker.model import ZERO_ADDRESS, ZERO_HASH, TaskStatus, TeeFramework

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from iexec_worker.devpool.tags import tag_of
+from iexec_worker.devpool.chain.tags import tag_of
 from iexec_worker.devpool.tee.properties import Properties, StageProperties
 from iexec_worker.model import ZERO_ADDRESS, TaskStatus, TeeFramework
 from tests.devpool.tee.sms.desk import (

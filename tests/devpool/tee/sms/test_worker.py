@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iexec_worker.devpool.hashing import concat_and_hash
+from iexec_worker.devpool.chain.hashing import concat_and_hash
 from iexec_worker.devpool.tee.properties import Properties, StageProperties
 from iexec_worker.errors import Rejected
 from iexec_worker.model import Authorization, TeeFramework

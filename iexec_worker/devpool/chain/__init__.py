@@ -1,0 +1,1 @@
+"""The chain of the embedded pool: anvil, PoCo's contracts, and those who use them."""

@@ -1,0 +1,1 @@
+"""A container of a task from its start to its end, and what an app printed and left."""

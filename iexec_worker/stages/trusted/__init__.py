@@ -1,0 +1,1 @@
+"""What only trusted tasks need: sessions, pre- and post-compute, and what they report."""
