@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 import trio
 
+from iexec_worker.engine.limits import limits
 from tests.hostile.attack import NOBODY
 
 if TYPE_CHECKING:
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 #: What an app's root user keeps, as the kernel's bits: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL,
 #: SETGID, SETUID, NET_BIND_SERVICE.
 KEPT: Final = sum(1 << bit for bit in (0, 1, 3, 4, 5, 6, 7, 10))
+
+
+#: Where the kernel shows the limits of a control group, in the new form and in the old one.
+UNIFIED: Final = ("memory.max", "memory.swap.max", "cpu.max")
+OLD: Final = (
+    "memory/memory.limit_in_bytes",
+    "memory/memory.memsw.limit_in_bytes",
+    "cpu/cpu.cfs_quota_us",
+)
 
 
 async def status(arena: Arena, *, image: str = "", **variables: str) -> dict[str, str]:
@@ -82,6 +92,24 @@ async def test_the_engine_is_told_all_limits(arena: Arena) -> None:
     found = await arena.attack(box, script)
 
     assert found.said == ["1024", "0", "777"]
+
+
+async def test_the_kernel_keeps_memory_swap_and_processor_of_a_slot(arena: Arena) -> None:
+    box = arena.sandbox(2)
+    unified = await trio.Path("/sys/fs/cgroup/cgroup.controllers").exists()
+    names = UNIFIED if unified else OLD
+    found = await arena.attack(box, f"cd /sys/fs/cgroup; cat {' '.join(names)}")
+    share = limits(box.wanted, 2, await arena.engine.call(lambda api: api.info()))
+
+    assert share.memory
+    assert share.swap is not None
+    assert share.cpus
+    memory, swap, quota = (int(line.split()[0]) for line in found.said)
+    both = share.memory + share.swap
+    # In pages, and in periods of a tenth of a second.
+    assert memory == pytest.approx(share.memory, abs=65_536)
+    assert swap == pytest.approx(share.swap if unified else both, abs=65_536)
+    assert quota == pytest.approx(share.cpus * 100_000, abs=100)
 
 
 async def test_a_limit_that_the_engine_cannot_give_is_left_out_and_told_once(

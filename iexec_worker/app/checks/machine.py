@@ -53,10 +53,13 @@ async def wallet(facts: Facts) -> str:
 
 async def disk(facts: Facts) -> str:
     """The folder of the tasks can be written, and there is room."""
-    base = facts.config.worker.base_dir
+    base, floor = facts.config.worker.base_dir, facts.config.worker.min_free_disk
     free = await trio.to_thread.run_sync(_free, base)
     fact = f"{free / _GB:.1f} GB free at {base}"
     fix = "make room, or set IEXEC_WORKER_BASE_DIR to a folder on a larger disk"
+    if free < floor:
+        wanted = f"work is taken from {floor / _GB:g} GB on (IEXEC_WORKER_MIN_FREE_DISK_GB)"
+        raise Wrong(f"{fact}: {wanted}", fix)
     if free < _TOO_LITTLE:
         raise Wrong(fact, fix)
     if free < _LITTLE:

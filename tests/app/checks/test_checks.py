@@ -202,6 +202,13 @@ async def test_little_room_is_a_warning_and_too_little_a_failure(
         assert ("make room" in found.fix) is (level is not Level.OK)
 
 
+async def test_less_room_than_work_is_taken_with_is_a_failure(applicant: Applicant) -> None:
+    found = (await applicant.check(IEXEC_WORKER_MIN_FREE_DISK_GB="1000000"))["disk"]
+
+    assert found.level is Level.FAIL
+    assert "IEXEC_WORKER_MIN_FREE_DISK_GB" in found.fact
+
+
 async def test_a_folder_that_cannot_be_one_is_told(applicant: Applicant, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = await applicant.check(IEXEC_WORKER_BASE_DIR=str(tmp_path / "file" / "tasks"))
