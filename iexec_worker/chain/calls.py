@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
@@ -11,13 +11,26 @@ from iexec_worker.chain import abi
 from iexec_worker.chain.gas import CONTRIBUTE_GAS, REVEAL_GAS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from iexec_worker.chain.transactions.signed import SignedTx
     from iexec_worker.model import Authorization
 
-#: The label of the contribution that ends its task; the others' are `contribute` and `reveal`.
-FINALIZE: Final = "contributeAndFinalize"
+
+class Kind(StrEnum):
+    """What a transaction does for its task; a journal has the values."""
+
+    CONTRIBUTE = "contribute"
+    REVEAL = "reveal"
+    #: The contribution that ends its task.
+    FINALIZE = "contributeAndFinalize"
+
+    @property
+    def event_topic(self) -> str:
+        """The event that the contract logs when it has succeeded."""
+        return {
+            Kind.CONTRIBUTE: abi.TASK_CONTRIBUTE,
+            Kind.REVEAL: abi.TASK_REVEAL,
+            Kind.FINALIZE: abi.TASK_FINALIZE,
+        }[self]
 
 
 @frozen
@@ -25,20 +38,19 @@ class Call:
     """
     A call of the hub that is to become a transaction.
 
-    It has succeeded when the contract *to* logged *event_topic* for *task_id*. *digest* or
-    *result_hash* is what it shows of the result; *label* is for people.
+    It has succeeded when the contract *to* logged the event of its *kind* for *task_id*.
+    *result_hash* is what it shows of the result.
     """
 
     to: str
     data: str
     gas: int
     task_id: str
-    event_topic: str
-    label: str
+    kind: Kind
     result_hash: str = ""
 
     def __str__(self) -> str:
-        return f"{self.label} of task {self.task_id}"
+        return f"{self.kind} of task {self.task_id}"
 
 
 def contribute(
@@ -59,25 +71,15 @@ def contribute(
         enclave_signature,
         authorization.signature,
     )
-    topic = abi.TASK_CONTRIBUTE
-    return Call(hub, data, CONTRIBUTE_GAS, task_id, topic, "contribute", result_hash)
+    return Call(hub, data, CONTRIBUTE_GAS, task_id, Kind.CONTRIBUTE, result_hash)
 
 
 def reveal(hub: str, task_id: str, digest: str, result_hash: str) -> Call:
     """Show the *digest* behind a contribution."""
     data = abi.REVEAL.encode(task_id, digest)
-    return Call(hub, data, REVEAL_GAS, task_id, abi.TASK_REVEAL, "reveal", result_hash)
+    return Call(hub, data, REVEAL_GAS, task_id, Kind.REVEAL, result_hash)
 
 
-_EVENTS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "contribute": abi.TASK_CONTRIBUTE,
-        "reveal": abi.TASK_REVEAL,
-        FINALIZE: abi.TASK_FINALIZE,
-    }
-)
-
-
-def again(label: str, task_id: str, signed: SignedTx) -> Call:
+def again(kind: Kind, task_id: str, signed: SignedTx) -> Call:
     """Find the call in a transaction that was signed for it."""
-    return Call(signed.to, signed.data, signed.gas, task_id, _EVENTS[label], label)
+    return Call(signed.to, signed.data, signed.gas, task_id, kind)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import attrs
 from attrs import frozen
 
 from iexec_worker.chain import abi, calls, preconditions, records
-from iexec_worker.chain.calls import Call
+from iexec_worker.chain.calls import Call, Kind
 from iexec_worker.chain.commitments import result_hash as hash_of_result
 from iexec_worker.chain.node.provider import NodeProvider
 from iexec_worker.chain.node.rpc import NodeRefused, Request, quantity
@@ -142,7 +143,7 @@ class Hub:
             enclave_signature,
             authorization.signature,
         )
-        draft = Call(self.address, data, 0, task_id, abi.TASK_FINALIZE, calls.FINALIZE)
+        draft = Call(self.address, data, 0, task_id, Kind.FINALIZE)
         return await self._with_estimate(draft)
 
     async def explain(self, call: Call) -> str:
@@ -179,7 +180,7 @@ class Hub:
             if isinstance(answer, NodeRefused):
                 raise await self.refusal(draft, answer) from answer
         gas = quantity(estimate) + int(abi.CALLBACK_GAS.decode(callback)[0])
-        return Call(draft.to, draft.data, gas, draft.task_id, draft.event_topic, draft.label)
+        return attrs.evolve(draft, gas=gas)
 
     async def refusal(self, call: Call, error: NodeRefused) -> Exception:
         """What to raise when simulating *call* ended in *error*: `Reverted` with the reason."""

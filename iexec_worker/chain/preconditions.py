@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
+from iexec_worker.chain.calls import Kind
 from iexec_worker.model import ZERO_HASH, ContributionStatus, TaskStatus
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def failed(call: Call, facts: Facts) -> str:
     """The first rule that *facts* break, in the order of the contract."""
     if facts.task.deal_id == ZERO_HASH:
         return "the task is not on-chain"
-    rules = _reveal if call.label == "reveal" else _contribute
+    rules = _reveal if call.kind is Kind.REVEAL else _contribute
     return rules(call, facts) or UNKNOWN
 
 
@@ -43,7 +44,7 @@ def _contribute(call: Call, facts: Facts) -> str:
         return f"the contribution deadline passed {facts.now - task.contribution_deadline} s ago"
     if ours is not ContributionStatus.UNSET:
         return f"a contribution of ours is there ({ours.name})"
-    if call.label != "contribute":
+    if call.kind is not Kind.CONTRIBUTE:
         return "somebody contributed before" if task.contributors else ""
     if facts.account.stake < facts.stake:
         return f"the deposit has {facts.account.stake} nRLC free, the deal asks for {facts.stake}"

@@ -10,6 +10,7 @@ import structlog
 import trio
 from attrs import frozen
 
+from iexec_worker.chain.calls import Kind
 from iexec_worker.model import TaskStatus
 from iexec_worker.replicates.credibility import may_still_reveal
 from iexec_worker.replicates.topic import UNANSWERED
@@ -126,7 +127,7 @@ def _moment(when: float, now: float) -> str:
 
 def _at_stake(record: Record) -> bool:
     """True iff a contribution of ours may be on-chain and its reveal is not known to be."""
-    sent = "contribute" in record.transactions or Status.CONTRIBUTED in record.told
+    sent = Kind.CONTRIBUTE in record.transactions or Status.CONTRIBUTED in record.told
     # Of a record that was lost only the chain knows whether one was sent.
     found_again = record.lost or record.recomputing
     return (sent or found_again) and Status.REVEALED not in record.told

@@ -9,6 +9,7 @@ import structlog
 import trio
 from attrs import frozen
 
+from iexec_worker.chain.calls import Kind
 from iexec_worker.errors import (
     OutOfGas,
     Rejected,
@@ -198,7 +199,7 @@ WAITING: Final = frozenset({None, Action.PLEASE_WAIT, Action.PLEASE_CONTINUE})
 
 def _may_be_revealed(record: Record) -> bool:
     """True iff a contribution of ours may stand already: its reveal must not wait for the pool."""
-    return "contribute" in record.transactions or record.consensus_block > 0
+    return Kind.CONTRIBUTE in record.transactions or record.consensus_block > 0
 
 
 def _failed(row: Row, error: StageFailed) -> StatusUpdate:

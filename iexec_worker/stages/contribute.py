@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from iexec_worker.chain import commitments
+from iexec_worker.chain.calls import Kind
 from iexec_worker.errors import StageFailed
 from iexec_worker.stages.insisting import Attempt, insist
 from iexec_worker.stages.task import Details
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from iexec_worker.stages.conditions import Conditions
     from iexec_worker.stages.sending import Sending
     from iexec_worker.stages.task import Task
-
-_LABEL: Final = "contribute"
 
 
 @frozen
@@ -37,7 +36,7 @@ class Contribute:
         digest = computed.result_digest if computed else ""
         is_done = partial(self._is_done, task, digest)
         if await is_done():
-            return Details(chain_receipt=await self.sending.receipt(task, _LABEL))
+            return Details(chain_receipt=await self.sending.receipt(task, Kind.CONTRIBUTE))
         check = partial(self.conditions.check, task, staking=True)
         await check()
         if computed is None or not digest:
@@ -51,8 +50,8 @@ class Contribute:
             task.authorization,
             computed.enclave_signature,
         )
-        send = partial(self.sending.send, task, _LABEL, call)
-        attempt = Attempt(_LABEL, send, is_done, check)
+        send = partial(self.sending.send, task, call)
+        attempt = Attempt(Kind.CONTRIBUTE, send, is_done, check)
         return Details(chain_receipt=await insist(task, self.sending, attempt))
 
     async def _is_done(self, task: Task, digest: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from iexec_worker.chain import commitments
-from iexec_worker.chain.calls import FINALIZE
+from iexec_worker.chain.calls import Kind
 from iexec_worker.errors import StageFailed
 from iexec_worker.model import ContributionStatus, TaskStatus
 from iexec_worker.stages.insisting import Attempt, insist
@@ -43,7 +43,7 @@ class ContributeAndFinalize:
             standing = await self.conditions.standing(task)
             if not _is_done(standing):
                 raise
-        receipt = await self.sending.receipt(task, FINALIZE)
+        receipt = await self.sending.receipt(task, Kind.FINALIZE)
         return _details(receipt, _found(standing, task.record.computed))
 
     async def _contribute(self, task: Task) -> Details:
@@ -53,7 +53,9 @@ class ContributeAndFinalize:
         _check_callback(location, computed)
         task.node.doing = "contributing and finalising"
         send = _Send(self.hub, self.sending, task, computed, location)
-        attempt = Attempt(FINALIZE, send, partial(self._done, task), partial(self._check, task))
+        attempt = Attempt(
+            Kind.FINALIZE, send, partial(self._done, task), partial(self._check, task)
+        )
         return _details(await insist(task, self.sending, attempt), location)
 
     async def _done(self, task: Task) -> bool:
@@ -86,7 +88,7 @@ class _Send:
 
     async def __call__(self) -> ChainReceipt:
         # An estimate beside a transaction that waits to be mined would say that it is refused.
-        call = None if self._begun else self.sending.begun(self.task, FINALIZE)
+        call = None if self._begun else self.sending.begun(self.task, Kind.FINALIZE)
         self._begun = True
         if call is None:
             call = await self.hub.contribute_and_finalize(
@@ -97,7 +99,7 @@ class _Send:
                 callback_data=self.location.callback_data or "",
                 enclave_signature=self.computed.enclave_signature,
             )
-        return await self.sending.send(self.task, FINALIZE, call)
+        return await self.sending.send(self.task, call)
 
 
 def _complete(task: Task) -> ComputedFile:

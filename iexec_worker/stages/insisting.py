@@ -13,6 +13,7 @@ from iexec_worker.wire import Cause
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from iexec_worker.chain.calls import Kind
     from iexec_worker.model import ChainReceipt
     from iexec_worker.stages.sending import Sending
     from iexec_worker.stages.task import Task
@@ -27,13 +28,13 @@ LOOKS: Final = 6
 @frozen
 class Attempt:
     """
-    One transaction of a task, known by its *label*.
+    One transaction of a task, of its *kind*.
 
     *send* makes and sends it. *is_done* says whether the chain shows its effect; *check* raises
     `StageFailed` with the condition that does not hold.
     """
 
-    label: str
+    kind: Kind
     send: Callable[[], Awaitable[ChainReceipt]]
     is_done: Callable[[], Awaitable[bool]]
     check: Callable[[], Awaitable[object]]
@@ -57,8 +58,8 @@ async def insist(task: Task, sending: Sending, attempt: Attempt) -> ChainReceipt
             log.warning(
                 "refused by the hub, trying again",
                 task=task.id,
-                call=attempt.label,
+                call=attempt.kind.value,
                 reason=str(error),
             )
         await sending.blocks.pause()
-    return await sending.receipt(task, attempt.label)
+    return await sending.receipt(task, attempt.kind)

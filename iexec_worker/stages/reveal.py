@@ -9,6 +9,7 @@ import trio
 from attrs import frozen
 
 from iexec_worker.chain import commitments
+from iexec_worker.chain.calls import Kind
 from iexec_worker.errors import Reverted, StageFailed
 from iexec_worker.model import ContributionStatus, TaskStatus
 from iexec_worker.stages.task import Details
@@ -47,11 +48,11 @@ class Reveal:
         while True:
             standing = await self._possible(task, computed.result_digest)
             if standing.contribution.status is ContributionStatus.PROVED:
-                return Details(chain_receipt=await self.sending.receipt(task, "reveal"))
+                return Details(chain_receipt=await self.sending.receipt(task, Kind.REVEAL))
             task.node.doing = "revealing"
             call = self.hub.reveal(task.id, computed.result_digest)
             try:
-                return Details(chain_receipt=await self.sending.send(task, "reveal", call))
+                return Details(chain_receipt=await self.sending.send(task, call))
             except Reverted as error:
                 # With the deadline ahead a refusal may pass: a reorg, a node behind another.
                 log.warning("reveal refused, trying again", task=task.id, reason=str(error))

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from attrs import define, field, frozen
 
+from iexec_worker.chain.calls import Kind
 from iexec_worker.chain.transactions.signed import SignedTx
 from iexec_worker.model import (
     Authorization,
@@ -34,7 +35,7 @@ class Details:
     chain_callback_data: str | None = None
 
 
-def _is_signed(_: object, __: object, signed: dict[str, list[str]]) -> None:
+def _is_signed(_: object, __: object, signed: dict[Kind, list[str]]) -> None:
     """Nothing may be taken for a transaction that is none: its nonce would be anything."""
     for text in chain.from_iterable(signed.values()):
         SignedTx.from_hex(text)
@@ -48,9 +49,9 @@ class Record:
     *action* is the step under way, None while waiting for the pool. *update* is the result of
     that step until the pool acknowledged it. *told* are the acknowledged statuses, in order;
     *held* are those that could not wait for the pool, which hears them before any other.
-    *transactions* maps `contribute`, `reveal` and `contributeAndFinalize` to the hash last
-    broadcast, *signed* to the transactions themselves, in hex: all versions with its nonce, the
-    latest last. *final_deadline* is the chain's, 0 until it was read.
+    *transactions* maps what they do to the hash last broadcast, *signed* to the transactions
+    themselves, in hex: all versions with its nonce, the latest last. *final_deadline* is the
+    chain's, 0 until it was read.
 
     *tee* is what a trusted task was given at its start; *exit_causes* are what its `pre`- and
     `post`-compute said of their failure.
@@ -67,12 +68,12 @@ class Record:
     told: list[Status] = field(factory=list)
     consensus_block: int = 0
     computed: ComputedFile | None = None
-    transactions: dict[str, str] = field(factory=dict)
+    transactions: dict[Kind, str] = field(factory=dict)
     held: list[StatusUpdate] = field(factory=list)
     final_deadline: int = 0
     lost: bool = False
     recomputing: bool = False
-    signed: dict[str, list[str]] = field(factory=dict, validator=_is_signed)
+    signed: dict[Kind, list[str]] = field(factory=dict, validator=_is_signed)
     tee: TeeState | None = field(default=None, repr=False)
     exit_causes: dict[str, list[Cause]] = field(factory=dict)
     offer_lost: bool = False

@@ -7,7 +7,7 @@ from attrs import define, field
 from eth_abi.abi import decode, encode
 
 from iexec_worker.chain import abi
-from iexec_worker.chain.calls import Call
+from iexec_worker.chain.calls import Call, Kind
 from iexec_worker.chain.commitments import result_hash, result_seal
 from iexec_worker.chain.hub import Hub
 from iexec_worker.errors import Rejected, Reverted, Unavailable
@@ -210,14 +210,14 @@ async def test_the_contribution_as_the_contract_reads_it(make_provider: MakeProv
     values = decode(abi.CONTRIBUTE.inputs, raw(call.data)[4:])
     assert values == (raw(TASK), raw(hashed), raw(seal), ZERO_ADDRESS, b"", 65 * b"\xbb")
     assert (call.to, call.gas, call.task_id) == (HUB, 500_000, TASK)
-    assert call.event_topic == abi.TASK_CONTRIBUTE
+    assert call.kind is Kind.CONTRIBUTE
 
 
 async def test_the_reveal_as_the_contract_reads_it(make_provider: MakeProvider) -> None:
     call = _hub(make_provider).reveal(TASK, DIGEST)
 
     assert call.data == "0xfc334e8c" + TASK[2:] + DIGEST[2:]
-    assert (call.gas, call.event_topic) == (100_000, abi.TASK_REVEAL)
+    assert (call.gas, call.kind) == (100_000, Kind.REVEAL)
     assert str(call) == f"reveal of task {TASK}"
 
 
@@ -229,7 +229,7 @@ async def test_contribute_and_finalize_has_gas_for_the_callback(bench: Bench) ->
     assert call.gas == 300_000
     values = decode(abi.CONTRIBUTE_AND_FINALIZE.inputs, raw(call.data)[4:])
     assert values[2:4] == (b"link", b"\x12\x34")
-    assert call.event_topic == abi.TASK_FINALIZE
+    assert call.kind is Kind.FINALIZE
 
 
 def _hub(make_provider: MakeProvider) -> Hub:
@@ -270,9 +270,9 @@ async def test_a_number_that_is_none_is_unavailable(bench: Bench, answer: object
         await bench.hub.balance(WALLET)
 
 
-CONTRIBUTE: Final = Call(HUB, "0x", 1, TASK, abi.TASK_CONTRIBUTE, "contribute")
-FINALIZE: Final = Call(HUB, "0x", 1, TASK, abi.TASK_FINALIZE, "contributeAndFinalize")
-REVEAL: Final = Call(HUB, "0x", 1, TASK, abi.TASK_REVEAL, "reveal", result_hash(TASK, DIGEST))
+CONTRIBUTE: Final = Call(HUB, "0x", 1, TASK, Kind.CONTRIBUTE)
+FINALIZE: Final = Call(HUB, "0x", 1, TASK, Kind.FINALIZE)
+REVEAL: Final = Call(HUB, "0x", 1, TASK, Kind.REVEAL, result_hash(TASK, DIGEST))
 OURS: Final = (1, raw(REVEAL.result_hash), bytes(32), NOBODY, 1)
 
 

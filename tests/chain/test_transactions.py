@@ -14,7 +14,7 @@ import trio.testing
 from attrs import define, field
 
 from iexec_worker.chain import abi
-from iexec_worker.chain.calls import Call
+from iexec_worker.chain.calls import Call, Kind
 from iexec_worker.chain.gas import GasRules
 from iexec_worker.chain.hub import Hub
 from iexec_worker.chain.node.blocks import BlockWatch
@@ -75,7 +75,7 @@ class Bench:
     def call(self, task: str = TASKS[0], to: str | None = None) -> Call:
         """What only the first caller may do for a task."""
         data = "0x34623484" + task[2:]
-        return Call(to or self.hub, data, 100_000, task, abi.TASK_CONTRIBUTE, "contribute")
+        return Call(to or self.hub, data, 100_000, task, Kind.CONTRIBUTE)
 
     async def count(self, block: str = "latest") -> int:
         answer = await self.chain.rpc.call("eth_getTransactionCount", self.wallet.address, block)
@@ -350,7 +350,7 @@ async def test_what_ends_its_task_leaves_the_gas_of_every_reveal_that_is_due(
     needed = 2 * 100_000 * 22 * GWEI
     async with make_bench(wei=needed - missing) as bench:
         bench.transactions.dues.enter(TASKS[1], lambda: Due(reveal=100_000))
-        ending = attrs.evolve(bench.call(), label="contributeAndFinalize")
+        ending = attrs.evolve(bench.call(), kind=Kind.FINALIZE)
         if missing:
             with pytest.raises(OutOfGas, match="would use up what reveals may cost"):
                 await _send(bench, ending)
@@ -370,7 +370,7 @@ async def test_a_contribution_leaves_the_gas_of_every_reveal_that_is_due(
             await _send(bench, bench.call())
         assert await bench.count() == 0
 
-        reveal = attrs.evolve(bench.call(TASKS[1]), label="reveal")
+        reveal = attrs.evolve(bench.call(TASKS[1]), kind=Kind.REVEAL)
         await _send(bench, reveal)
         bench.transactions.dues.leave(TASKS[1])
         await _send(bench, bench.call())
@@ -392,7 +392,7 @@ async def test_a_reveal_overtakes_the_contributions_that_wait(make_bench: MakeBe
             for task in TASKS[1:4]:
                 nursery.start_soon(send, bench.call(task))
                 await trio.testing.wait_all_tasks_blocked()
-            nursery.start_soon(send, attrs.evolve(bench.call(TASKS[4]), label="reveal"))
+            nursery.start_soon(send, attrs.evolve(bench.call(TASKS[4]), kind=Kind.REVEAL))
             await trio.testing.wait_all_tasks_blocked()
             await bench.chain.release()
 

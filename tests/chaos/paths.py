@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, frozen
 
-from iexec_worker.chain.calls import FINALIZE
+from iexec_worker.chain.calls import Kind
 from iexec_worker.devpool.scheduler.state import TaskState
 from iexec_worker.model import TaskStatus
 from iexec_worker.results.link import ethereum_link
@@ -97,7 +97,7 @@ _GIVEN_UP: Final = Outcome(TaskState.RUNNING, Status.ABORTED, TaskStatus.ACTIVE,
 _TRUSTED: Final = Script(
     "trusted",
     deal=evolve(_WITH_INPUT, tag=SCONE),
-    end=Outcome(sent=((FINALIZE, True),)),
+    end=Outcome(sent=((Kind.FINALIZE, True),)),
     within=90,
 )
 
@@ -203,12 +203,12 @@ PATHS: Final = (
         end=evolve(_GIVEN_UP, task=TaskState.FAILED),
         within=60,
     ),
-    evolve(_TRUSTED, name="trusted end lost", prepare=troubles.first(FINALIZE, Fate.LOST)),
+    evolve(_TRUSTED, name="trusted end lost", prepare=troubles.first(Kind.FINALIZE, Fate.LOST)),
     evolve(
         _TRUSTED,
         name="trusted end retried",
-        prepare=troubles.first(FINALIZE, Fate.FAILED),
-        end=Outcome(sent=((FINALIZE, False), (FINALIZE, True))),
+        prepare=troubles.first(Kind.FINALIZE, Fate.FAILED),
+        end=Outcome(sent=((Kind.FINALIZE, False), (Kind.FINALIZE, True))),
     ),
     evolve(_TRUSTED, name="trusted, answers lost", prepare=troubles.mute),
     evolve(_TRUSTED, name="trusted, notifications lost", prepare=troubles.deaf, within=180),

@@ -121,13 +121,20 @@ def test_a_dataset_is_got_by_its_binary_multiaddress_from_a_gateway(ended: Ended
     assert computed_by(ended).splitlines()[1:] == [f"dataset: {content}  -"]
 
 
-@buys(Order(dataset=Dataset(checksum="bad")))
-def test_a_dataset_with_another_checksum_is_an_error_result(ended: Ended) -> None:
-    error_result(ended, S.DATA_DOWNLOAD_FAILED, "DATASET_FILE_BAD_CHECKSUM")
-
-
-@buys(Order(dataset=Dataset(checksum="zero")))
-def test_a_dataset_without_a_checksum_is_an_error_result(ended: Ended) -> None:
+@pytest.mark.parametrize(
+    "ended",
+    [
+        pytest.param(
+            None,
+            marks=buys(Order(dataset=Dataset(by=by, checksum=checksum))),
+            id=f"{checksum}, by {by}",
+        )
+        for by in ("url", "multiaddress")
+        for checksum in ("bad", "zero")
+    ],
+    indirect=True,
+)
+def test_a_dataset_with_another_checksum_or_none_is_an_error_result(ended: Ended) -> None:
     error_result(ended, S.DATA_DOWNLOAD_FAILED, "DATASET_FILE_BAD_CHECKSUM")
 
 

@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+from iexec_worker.chain.calls import Kind
 from iexec_worker.model import Notification
 from iexec_worker.replicates.journal import Journal
 from iexec_worker.scheduler.api import Answer
@@ -74,7 +75,9 @@ async def test_what_is_written_down_is_for_this_user_only(tmp_path: Path) -> Non
 
 async def test_a_journal_from_before_transactions_were_kept_is_read(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    record = Record(samples.authorization(), told=[Status.CONTRIBUTED], transactions={"a": "0x1"})
+    record = Record(
+        samples.authorization(), told=[Status.CONTRIBUTED], transactions={Kind.REVEAL: "0x1"}
+    )
     await journal.save(record)
     path = journal.folder(TASK).journal
     document = json.loads(path.read_text())

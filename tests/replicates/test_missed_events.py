@@ -12,6 +12,7 @@ import trio
 import trio.testing
 from attrs import define, field
 
+from iexec_worker.chain.calls import Kind
 from iexec_worker.errors import Unavailable
 from iexec_worker.model import ComputedFile, ContributionStatus, Notification, TaskStatus
 from iexec_worker.replicates.journal import Journal
@@ -124,9 +125,11 @@ async def test_what_was_held_back_outlives_the_process(world: World, no_threads:
     assert world.sent == [Action.PLEASE_CONTRIBUTE, Action.PLEASE_REVEAL]
 
 
-@pytest.mark.parametrize("transactions", [{"contribute": OTHER}, {}], ids=["sent", "found again"])
+@pytest.mark.parametrize(
+    "transactions", [{Kind.CONTRIBUTE: OTHER}, {}], ids=["sent", "found again"]
+)
 async def test_a_contribution_that_stands_is_revealed_though_the_pool_does_not_hear_of_it(
-    world: World, no_threads: MockClock, transactions: dict[str, str]
+    world: World, no_threads: MockClock, transactions: dict[Kind, str]
 ) -> None:
     """After a crash between the contribution and its news; or with the journal lost there."""
     world.computes()
@@ -225,7 +228,7 @@ async def test_a_task_of_a_chain_that_is_gone_is_kept_and_said_until_its_deadlin
     world: World, no_threads: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(type(world.chain), "describe", unknown)
-    record = is_contributed(world, transactions={"contribute": "0x1"}, final_deadline=3000)
+    record = is_contributed(world, transactions={Kind.CONTRIBUTE: "0x1"}, final_deadline=3000)
     await Journal(world.folder).save(record)
     async with world.replicates() as replicates:
         await replicates.resume()

@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from iexec_worker.chain.calls import Kind
 from iexec_worker.chain.node.rpc import NodeRefused
 from iexec_worker.errors import Rejected, Reverted, Unavailable
 from iexec_worker.model import Notification, StatusUpdate, TaskStatus
@@ -116,7 +117,7 @@ async def test_an_abort_between_two_steps_is_not_forgotten(world: World) -> None
 async def test_an_abort_waits_for_a_contribution_that_was_sent(mined: bool, world: World) -> None:
     async with world.replicates() as replicates:
         sent = record(None, Status.CONTRIBUTING)
-        sent.signed["contribute"] = [SIGNED.hex]
+        sent.signed[Kind.CONTRIBUTE] = [SIGNED.hex]
         await Journal(world.folder).save(sent)
         await replicates.resume()
         await replicates.recover((Notification(TASK, Action.PLEASE_ABORT, (), 0),))
@@ -194,7 +195,7 @@ async def test_a_node_that_is_behind_does_not_make_us_forget_a_contribution(
 
     monkeypatch.setattr(FakeChain, "describe", unknown)
     kept = record(None, Status.CONTRIBUTED)
-    kept.transactions["contribute"] = "0x1"
+    kept.transactions[Kind.CONTRIBUTE] = "0x1"
     async with world.replicates() as replicates:
         await Journal(world.folder).save(kept)
         await replicates.resume()

@@ -10,6 +10,7 @@ import trio
 from attrs import define, field
 
 from iexec_worker.chain import commitments
+from iexec_worker.chain.calls import Call, Kind
 from iexec_worker.chain.node.blocks import IDLE, Block
 from iexec_worker.errors import Unavailable
 from iexec_worker.model import (
@@ -44,13 +45,13 @@ SEAL: Final = commitments.result_seal(WALLET, TASK, DIGEST)
 
 @define(eq=False)
 class FakeChain:
-    """Hub, block watch and writer of transactions at once. *calls* are the labels sent."""
+    """Hub, block watch and writer of transactions at once. *calls* are the kinds sent."""
 
     task: OnchainTask = field(factory=samples.active)
     contribution: Contribution = field(factory=samples.uncontributed)
     stake: int = 5
     head: int = 100
-    calls: list[str] = field(factory=list)
+    calls: list[Kind] = field(factory=list)
     #: For each of them the transactions of an earlier life that it goes on with.
     resumed: list[list[str]] = field(factory=list)
     #: What happens to the chain, or is raised, when a transaction is sent.
@@ -94,22 +95,24 @@ class FakeChain:
             await self.next()
         return self.latest
 
-    def contribute(self, *_: object) -> str:
-        return "contribute"
+    def contribute(self, *_: object) -> Call:
+        return Call("0xhub", "0x", 1, TASK, Kind.CONTRIBUTE)
 
-    def reveal(self, *_: object) -> str:
-        return "reveal"
+    def reveal(self, *_: object) -> Call:
+        return Call("0xhub", "0x", 1, TASK, Kind.REVEAL)
 
-    async def contribute_and_finalize(self, *_: object, **given: object) -> str:
+    async def contribute_and_finalize(self, *_: object, **given: object) -> Call:
         await trio.lowlevel.checkpoint()
         self.given = given
-        return "contributeAndFinalize"
+        return Call("0xhub", "0x", 1, TASK, Kind.FINALIZE)
 
-    async def send(self, call: str, *, on_signed: OnSigned, signed: list[SignedTx]) -> ChainReceipt:
+    async def send(
+        self, call: Call, *, on_signed: OnSigned, signed: list[SignedTx]
+    ) -> ChainReceipt:
         self.resumed.append([one.tx_hash for one in signed])
         if not signed:
             await on_signed(SIGNED)
-        self.calls.append(call)
+        self.calls.append(call.kind)
         self.on_send()
         return ChainReceipt(self.head, SIGNED.tx_hash)
 

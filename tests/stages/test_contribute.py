@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from iexec_worker.chain.calls import Kind
 from iexec_worker.errors import Reverted, StageFailed
 from iexec_worker.model import ComputedFile
 from iexec_worker.stages.contribute import Contribute
@@ -33,15 +34,17 @@ async def test_the_hash_is_remembered_and_the_receipt_told(
 ) -> None:
     details = await contribute(task)
     assert details.chain_receipt is not None
-    assert details.chain_receipt.tx_hash == task.record.transactions["contribute"] == SIGNED.tx_hash
-    assert task.record.signed == {"contribute": [SIGNED.hex]}
+    assert (
+        details.chain_receipt.tx_hash == task.record.transactions[Kind.CONTRIBUTE] == SIGNED.tx_hash
+    )
+    assert task.record.signed == {Kind.CONTRIBUTE: [SIGNED.hex]}
 
 
 async def test_our_own_contribution_is_success(
     contribute: Contribute, chain: FakeChain, task: Task
 ) -> None:
     chain.is_contributed()
-    task.record.transactions["contribute"] = "0xbefore"
+    task.record.transactions[Kind.CONTRIBUTE] = "0xbefore"
     details = await contribute(task)
     assert details.chain_receipt is not None
     assert (details.chain_receipt.block_number, chain.calls) == (42, [])
@@ -84,7 +87,7 @@ async def test_without_a_digest_nothing_is_sent(
 async def test_what_was_signed_before_is_gone_on_with(
     contribute: Contribute, chain: FakeChain, task: Task
 ) -> None:
-    task.record.signed["contribute"] = [SIGNED.hex]
+    task.record.signed[Kind.CONTRIBUTE] = [SIGNED.hex]
     await contribute(task)
     assert (chain.resumed, chain.calls) == ([[SIGNED.tx_hash]], ["contribute"])
 

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from iexec_worker.chain import commitments
+from iexec_worker.chain.calls import Kind
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.errors import Reverted, StageFailed, Unserved
 from iexec_worker.model import ComputedFile, ContributionStatus, TaskStatus
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tests.stages.conftest import FakeChain
 
 ENCLAVE: Final = Wallet.from_key(64 * "2")
-LABEL: Final = "contributeAndFinalize"
+
 LINK: Final = '{ "storage": "ipfs", "location": "/ipfs/QmHash" }'
 DATA: Final = "0xda7a"
 
@@ -83,9 +84,11 @@ async def test_it_needs_no_stake_and_tells_receipt_and_link(
 ) -> None:
     details = await stage(task)
     assert details.chain_receipt is not None
-    assert details.chain_receipt.tx_hash == task.record.transactions[LABEL] == SIGNED.tx_hash
+    assert (
+        details.chain_receipt.tx_hash == task.record.transactions[Kind.FINALIZE] == SIGNED.tx_hash
+    )
     assert (details.result_link, details.chain_callback_data) == (LINK, None)
-    assert (chain.calls, task.record.signed) == ([LABEL], {LABEL: [SIGNED.hex]})
+    assert (chain.calls, task.record.signed) == ([Kind.FINALIZE], {Kind.FINALIZE: [SIGNED.hex]})
     assert chain.given == {
         "link": LINK.encode(),
         "callback_data": "",
@@ -204,7 +207,7 @@ async def test_what_an_earlier_life_had_mined_is_success(
     stage: ContributeAndFinalize, chain: FakeChain, task: Task
 ) -> None:
     mined(chain)
-    task.record.transactions[LABEL] = "0xbefore"
+    task.record.transactions[Kind.FINALIZE] = "0xbefore"
     details = await stage(task)
     assert details.chain_receipt is not None
     assert (details.chain_receipt.block_number, chain.calls) == (42, [])
@@ -227,7 +230,7 @@ async def test_what_is_mined_while_the_result_is_looked_for_is_success(
 async def test_what_was_signed_before_is_gone_on_with_and_not_estimated(
     stage: ContributeAndFinalize, chain: FakeChain, task: Task
 ) -> None:
-    task.record.signed[LABEL] = [SIGNED.hex]
+    task.record.signed[Kind.FINALIZE] = [SIGNED.hex]
     await stage(task)
     assert (chain.resumed, chain.given) == ([[SIGNED.tx_hash]], {})
 
@@ -239,7 +242,7 @@ async def test_what_was_signed_before_and_is_refused_is_made_anew(
         if len(chain.calls) == 1:
             raise Reverted("it used up its gas")
 
-    task.record.signed[LABEL] = [SIGNED.hex]
+    task.record.signed[Kind.FINALIZE] = [SIGNED.hex]
     chain.on_send = once
     assert (await stage(task)).chain_receipt is not None
     assert chain.given["link"] == LINK.encode()

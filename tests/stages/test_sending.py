@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from iexec_worker.chain.calls import Kind
 from iexec_worker.chain.transactions.writer import Transactions
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.stages.sending import Sending, due
@@ -31,20 +32,20 @@ NEXT = Wallet.from_key(64 * "1").sign_transaction(
 
 async def remember(task: Task, *signed: SignedTx) -> None:
     edge: Any = None
-    on_signed = Sending(edge, edge)._remembers(task, "contribute")
+    on_signed = Sending(edge, edge)._remembers(task, Kind.CONTRIBUTE)
     for one in signed:
         await on_signed(one)
 
 
 async def test_all_versions_with_one_nonce_are_kept(task: Task) -> None:
     await remember(task, SIGNED, DEARER, DEARER)
-    assert task.record.signed == {"contribute": [SIGNED.hex, DEARER.hex]}
-    assert task.record.transactions == {"contribute": DEARER.tx_hash}
+    assert task.record.signed == {Kind.CONTRIBUTE: [SIGNED.hex, DEARER.hex]}
+    assert task.record.transactions == {Kind.CONTRIBUTE: DEARER.tx_hash}
 
 
 async def test_another_nonce_replaces_them(task: Task) -> None:
     await remember(task, SIGNED, DEARER, NEXT)
-    assert task.record.signed == {"contribute": [NEXT.hex]}
+    assert task.record.signed == {Kind.CONTRIBUTE: [NEXT.hex]}
 
 
 @pytest.mark.parametrize("over", [True, False])
@@ -63,7 +64,7 @@ async def test_a_task_that_is_over_gets_no_new_document(over: bool, task: Task) 
 
 def test_what_is_no_transaction_is_no_record() -> None:
     with pytest.raises(ValueError, match="no signed transaction"):
-        Record(samples.authorization(), signed={"reveal": ["0xc0ffee"]})
+        Record(samples.authorization(), signed={Kind.REVEAL: ["0xc0ffee"]})
 
 
 def test_a_transaction_is_read_from_its_bytes() -> None:
@@ -85,7 +86,7 @@ def test_a_task_costs_what_it_has_still_to_send(
 ) -> None:
     record = Record(samples.authorization(), told=told)
     if sent:
-        record.transactions["contribute"] = "0x1"
+        record.transactions[Kind.CONTRIBUTE] = "0x1"
     found = due(record)
     assert (found.reveal, found.other) == (reveal, other)
 
@@ -121,5 +122,5 @@ async def test_a_transaction_that_would_end_the_task_may_still_be_mined(
     edge: Any = chain
     sending = Sending(edge, edge)
     assert not await sending.may_contribute(task)
-    task.record.signed["contributeAndFinalize"] = [SIGNED.hex]
+    task.record.signed[Kind.FINALIZE] = [SIGNED.hex]
     assert await sending.may_contribute(task)

@@ -149,7 +149,7 @@ class Flight:
             self.versions.append(signed)
         log.info(
             "transaction",
-            call=self.call.label,
+            call=self.call.kind.value,
             task=self.call.task_id,
             hash=signed.tx_hash,
             nonce=self.nonce,

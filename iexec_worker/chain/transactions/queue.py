@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import trio
 from attrs import define, field
 
-from iexec_worker.chain.calls import Call
+from iexec_worker.chain.calls import Call, Kind
 from iexec_worker.chain.transactions.signed import SignedTx, Versions
 from iexec_worker.errors import WorkerError
 from iexec_worker.model import ChainReceipt
@@ -44,7 +44,7 @@ class Job:
     @property
     def urgency(self) -> int:
         """Low comes first: a reveal that comes late costs the stake, a contribution does not."""
-        return 0 if self.call.label == "reveal" else 1
+        return 0 if self.call.kind is Kind.REVEAL else 1
 
     async def remember(self, signed: SignedTx) -> None:
         """

@@ -20,7 +20,7 @@ def chain_receipt(receipt: dict[str, Any], call: Call) -> ChainReceipt | None:
     for log in receipt["logs"] if succeeded(receipt) else []:
         topics = [topic.lower() for topic in log["topics"][:2]]
         from_hub = log["address"].lower() == call.to.lower()
-        if from_hub and topics == [call.event_topic, call.task_id.lower()]:
+        if from_hub and topics == [call.kind.event_topic, call.task_id.lower()]:
             return _at(log["blockNumber"], receipt)
     return None
 

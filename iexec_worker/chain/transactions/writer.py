@@ -11,6 +11,7 @@ import structlog
 import trio
 from attrs import define, field
 
+from iexec_worker.chain.calls import Kind
 from iexec_worker.chain.gas import REVEAL_GAS
 from iexec_worker.chain.node.rpc import NodeRefused, Request, quantity
 from iexec_worker.chain.transactions import receipts
@@ -292,9 +293,9 @@ class Transactions:
 
     def _kept_back(self, call: Call) -> int:
         """Wei that *call* must leave: a contribution that is not revealed costs its stake."""
-        if call.label == "reveal":
+        if call.kind is Kind.REVEAL:
             return 0
-        own = REVEAL_GAS if call.label == "contribute" else 0
+        own = REVEAL_GAS if call.kind is Kind.CONTRIBUTE else 0
         return self.route.gas.at_most(own + self.dues.reveals(but=call.task_id))
 
     async def _judged(self, receipt: dict[str, Any], call: Call) -> ChainReceipt:
