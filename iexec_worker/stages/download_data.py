@@ -10,6 +10,7 @@ from attrs import frozen
 
 from iexec_worker.errors import BadChecksum, Declined, DownloadFailed, StageFailed
 from iexec_worker.stages.task import Details
+from iexec_worker.telemetry.sizes import size
 from iexec_worker.wire import Cause, Status
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ class DownloadData:
         taken = 0
         try:
             if task.description.has_dataset:
-                task.node.doing = "downloading the dataset"
-                file = await self.inputs.fetch_dataset(task.description, task.folder.input)
+                show = partial(_show, task, "downloading the dataset")
+                show()
+                file = await self.inputs.fetch_dataset(task.description, task.folder.input, show)
                 taken += file.size
         except BadChecksum as error:
             raise StageFailed(Cause.DATASET_FILE_BAD_CHECKSUM, str(error)) from error
@@ -56,8 +58,13 @@ class DownloadData:
             raise StageFailed(Cause.DATASET_FILE_DOWNLOAD_FAILED, str(error)) from error
         try:
             for number, url in enumerate(task.description.params.input_files, 1):
-                task.node.doing = f"downloading input file {number}"
-                file = await self.inputs.fetch_input(url, task.folder.input, taken=taken)
+                show = partial(_show, task, f"downloading input file {number}")
+                show()
+                file = await self.inputs.fetch_input(url, task.folder.input, show, taken=taken)
                 taken += file.size
         except DownloadFailed as error:
             raise StageFailed(Cause.INPUT_FILES_DOWNLOAD_FAILED, str(error)) from error
+
+
+def _show(task: Task, what: str, done: int = 0, total: int | None = None) -> None:
+    task.node.doing = f"{what}: {size(done)}" + (f" of {size(total)}" if total else "")

@@ -32,6 +32,7 @@ from tests.stages.conftest import FakePostCompute, start_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from iexec_worker.inputs.files import Progress
     from iexec_worker.stages.conditions import Conditions
     from iexec_worker.stages.task import Stage, Task
     from tests.stages.conftest import FakeChain
@@ -69,15 +70,19 @@ class FakeInputs:
     #: What each was told that the files before it take of the task's bytes.
     taken: list[int] = field(factory=list)
 
-    async def fetch_dataset(self, task: object, into: Path) -> Downloaded:
+    async def fetch_dataset(self, task: object, into: Path, progress: Progress) -> Downloaded:
         await trio.lowlevel.checkpoint()
+        progress(25_000, 100_000)
         self.fetched.append("dataset")
         if self.dataset_error is not None:
             raise self.dataset_error
         return Downloaded(into / "dataset", "0x", size=100)
 
-    async def fetch_input(self, url: str, into: Path, *, taken: int) -> Downloaded:
+    async def fetch_input(
+        self, url: str, into: Path, progress: Progress, *, taken: int
+    ) -> Downloaded:
         await trio.lowlevel.checkpoint()
+        progress(1_500_000, None)
         self.fetched.append(url)
         self.taken.append(taken)
         if self.input_error is not None:
@@ -219,6 +224,16 @@ async def test_the_inputs_of_a_task_share_its_bytes(conditions: Conditions, task
     inputs = FakeInputs()
     await download_data(conditions, inputs)(task)
     assert inputs.taken == [100, 110]
+
+
+async def test_what_arrives_is_shown(conditions: Conditions, task: Task) -> None:
+    task.describe_as(description(dataset_address=ADDRESS, dataset_uri="http://d"))
+    await download_data(conditions, FakeInputs())(task)
+    assert task.node.doing == "downloading the dataset: 25.0 kB of 100.0 kB"
+
+    task.describe_as(description(params=DealParams(input_files=("1",))))
+    await download_data(conditions, FakeInputs())(task)
+    assert task.node.doing == "downloading input file 1: 1.5 MB"
 
 
 async def test_a_task_without_data_downloads_nothing(conditions: Conditions, task: Task) -> None:

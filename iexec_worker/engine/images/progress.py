@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field, frozen
 
+from iexec_worker.telemetry.sizes import size
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,14 +29,7 @@ class PullProgress:
         # The engine tells the sizes one by one, and none of an image whose layers are all here.
         if not self.total:
             return "0 bytes"
-        return f"{100 * self.current // self.total} % of {_size(self.total)}"
-
-
-def _size(count: int) -> str:
-    for power, unit in enumerate(("bytes", "kB", "MB")):
-        if count < 1000 ** (power + 1):
-            return f"{count / 1000**power:.{min(power, 1)}f} {unit}"
-    return f"{count / 1000**3:.1f} GB"
+        return f"{100 * self.current // self.total} % of {size(self.total)}"
 
 
 @define
