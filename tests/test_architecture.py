@@ -22,7 +22,7 @@ ROOT: Final = Path(iexec_worker.__file__).parent
 
 # Imports go down only. Parts of one layer may know each other, except where `SEPARATE` says no.
 LAYERS: Final = (
-    {"", "errors", "model", "wire", "jackson", "fields", "secret"},
+    {"", "errors", "model", "wire", "jackson", "fields", "secret", "versions"},
     {"config", "transport", "foreign", "telemetry", "supervise"},
     {"engine", "chain", "scheduler", "inputs", "results"},
     {"tee"},

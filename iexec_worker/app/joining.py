@@ -18,6 +18,7 @@ from iexec_worker.membership import join, membership
 from iexec_worker.membership.attendance import TermsChanged
 from iexec_worker.supervise import Interrupted, Policy, Restart, supervise
 from iexec_worker.telemetry.tree import State
+from iexec_worker.versions import enclaves_sign
 
 if TYPE_CHECKING:
     from iexec_worker.app.identity import Chain, Identity
@@ -41,9 +42,6 @@ PASSING: Final = (
 
 #: Seconds that a caller waits at most; those of the original give up after a minute.
 SETTLING: Final = 20.0
-
-#: Pools whose enclaves do not sign: where they call from has to be known.
-UNSIGNED: Final = "8."
 
 
 @define(eq=False)
@@ -81,7 +79,7 @@ class Joining:
         """
         with trio.move_on_after(SETTLING):
             await self._seated.wait()
-            if self.pool_version.startswith(UNSIGNED):
+            if not enclaves_sign(self.pool_version):
                 await self.own.enclaves.network.look()
 
     @property
@@ -145,7 +143,7 @@ class Joining:
 
 async def check_chain(chain: Chain, terms: Terms) -> None:
     """Raise `Fatal` when the node is of another chain than the pool, `Unavailable` without one."""
-    found = int(await chain.provider.call("eth_chainId"), 16)
+    found = await chain.provider.chain_id()
     if found != terms.chain.chain_id:
         raise Fatal(
             f"the node at {chain.provider.host} is of chain {found}, the pool works on chain "

@@ -13,6 +13,7 @@ from iexec_worker.inputs import download
 from iexec_worker.inputs.download import Downloader
 from iexec_worker.inputs.files import InputFiles
 from iexec_worker.results.proxy import ResultProxy
+from iexec_worker.stages.admission import Admission
 from iexec_worker.stages.complete import complete
 from iexec_worker.stages.compute import Compute
 from iexec_worker.stages.contribute import Contribute
@@ -21,7 +22,6 @@ from iexec_worker.stages.download_app import DownloadApp
 from iexec_worker.stages.download_data import DownloadData
 from iexec_worker.stages.fallback import Fallback
 from iexec_worker.stages.links import Proxies, Stored
-from iexec_worker.stages.policy import Policy
 from iexec_worker.stages.reveal import Reveal
 from iexec_worker.stages.running.app import AppRun
 from iexec_worker.stages.running.container import Running
@@ -66,7 +66,7 @@ def build_stages(
     fallback = Fallback(post_compute, terms.version, trusted.services, own.durations)
 
     allowed = config.images
-    policy = Policy(allowed.registries, allowed.apps, allowed.requesters)
+    admission = Admission(allowed.registries, allowed.apps, allowed.requesters)
 
     def proxy_at(url: str) -> ResultProxy:
         # The pool's own proxy may be on a private network; one a requester names may not.
@@ -78,7 +78,7 @@ def build_stages(
     return {
         Action.PLEASE_START: Start(
             conditions,
-            policy,
+            admission,
             trusted.specs,
             Sessions(own.wallet, proxies, chain.blocks),
             partial(Sms, clients.strangers),

@@ -54,7 +54,7 @@ NO_UNIT: Final = Unit()
 
 
 @define(eq=False)
-class Reports:
+class Notifier:
     """
     Says how the worker is for as long as it runs.
 

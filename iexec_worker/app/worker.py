@@ -18,7 +18,7 @@ from iexec_worker.app.enclaves import Enclaves, open_enclaves
 from iexec_worker.app.identity import Identity
 from iexec_worker.app.joining import Joining
 from iexec_worker.app.readiness import Readiness
-from iexec_worker.app.systemd import NO_UNIT, Reports, Unit
+from iexec_worker.app.systemd import NO_UNIT, Notifier, Unit
 from iexec_worker.app.watches import EngineWatch
 from iexec_worker.chain.wallet import Wallet, exposed
 from iexec_worker.errors import Fatal
@@ -43,7 +43,7 @@ from iexec_worker.telemetry import logs
 from iexec_worker.telemetry.durations import Durations
 from iexec_worker.telemetry.prometheus import Metrics
 from iexec_worker.telemetry.tree import Node, State
-from iexec_worker.telemetry.version import FULL_VERSION
+from iexec_worker.versions import FULL_VERSION
 
 if TYPE_CHECKING:
     from iexec_worker.config import Config
@@ -140,7 +140,7 @@ class Root:
             await own.disk.require()
             ready = Readiness(own.engine, own.disk, self.ending.draining)
             joining = Joining(own, ready, self._policy, member)
-            reports = Reports(self.unit, self.ending, lambda: ready.line, self.alive, systemd)
+            notifier = Notifier(self.unit, self.ending, lambda: ready.line, self.alive, systemd)
             async with (
                 ends_within(self.node, STOP_LIMIT, give_up, since=self.ending.stopping),
                 ends_in_time(self.node, ENDING_LIMIT, give_up) as nursery,
@@ -153,7 +153,7 @@ class Root:
                     supervise, self._server(own, ready, joining), server, self._policy
                 )
                 log.info("serving", url=url)
-                nursery.start_soon(supervise, reports.run, systemd, FOREVER)
+                nursery.start_soon(supervise, notifier.run, systemd, FOREVER)
                 self.node.enter(State.RUNNING)
                 task_status.started(url)
                 await supervise(joining.run, member, joining.own_policy)

@@ -160,8 +160,7 @@ class Hub:
     async def _facts(self, call: Call) -> preconditions.Facts:
         task, contribution, account = await self.contribute_view(call.task_id, self.wallet)
         stake = await self._stake(task.deal_id)
-        head = await self.provider.call("eth_getBlockByNumber", "latest", False)
-        now = quantity(head["timestamp"])
+        now = (await self.provider.head()).timestamp
         return preconditions.Facts(task, contribution, account, stake, now)
 
     async def _stake(self, deal_id: str) -> int:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final, cast
 
 import click
 
-from iexec_worker import PROTOCOL_FIRST, PROTOCOL_LAST, __version__
+from iexec_worker import __version__
 from iexec_worker.errors import ConfigError, Fatal
+from iexec_worker.versions import PROTOCOL_RANGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,14 +38,7 @@ HIDDEN: Final = frozenset({"interruptible"})
 _OWN_OPTIONS: Final = frozenset({"--help", "-h", "--version"})
 
 
-def _protocol(version: tuple[int, int]) -> str:
-    return ".".join(map(str, version))
-
-
-VERSION: Final = (
-    f"iexec-worker {__version__} "
-    f"(worker protocol {_protocol(PROTOCOL_FIRST)} to {_protocol(PROTOCOL_LAST)})"
-)
+VERSION: Final = f"iexec-worker {__version__} (worker protocol {' to '.join(PROTOCOL_RANGE)})"
 
 
 class Commands(click.Group):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from iexec_worker import PROTOCOL_FIRST, PROTOCOL_LAST
 from iexec_worker.errors import Fatal
 from iexec_worker.scheduler.config_server import chain_config
+from iexec_worker.versions import PROTOCOL_RANGE, is_spoken, parse
 
 if TYPE_CHECKING:
     import httpx
@@ -43,11 +42,10 @@ def check_version(required: str) -> None:
     """Raise `Fatal` unless *required* is empty or a protocol version that we speak."""
     if not required.strip():
         return
-    found = re.match(r"v?(\d+)\.(\d+)", required.strip())
-    if found and PROTOCOL_FIRST <= (int(found[1]), int(found[2])) <= PROTOCOL_LAST:
+    if is_spoken(parse(required)):
         return
-    first, last = (".".join(map(str, version)) for version in (PROTOCOL_FIRST, PROTOCOL_LAST))
     raise Fatal(
-        f"the pool requires worker version {required}, this worker speaks {first} to {last}: "
+        f"the pool requires worker version {required}, this worker speaks "
+        f"{' to '.join(PROTOCOL_RANGE)}: "
         "update it, or ask the pool's manager"
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Final
 
 from iexec_worker.results.computed_file import NAME, write_whole
+from iexec_worker.versions import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from iexec_worker.wire import Cause, Status
 
 _ERROR_FILE: Final = "error.txt"
-_VERSION: Final = re.compile(r"(\d+)\.(\d+)")
 _NEWEST: Final = (9, 2)
 
 
@@ -24,7 +23,7 @@ def error_bytes(failed: Status, cause: Cause, pool_version: str) -> bytes:
 
     Consensus with them depends on every byte. A version that cannot be read counts as the newest.
     """
-    version = _version(pool_version)
+    version = parse(pool_version) or _NEWEST
     if version < (9, 1):
         text = f"Error occurred while computing the task [error:{failed}, cause:{cause}]"
     else:
@@ -44,8 +43,3 @@ def write(iexec_out: Path, failed: Status, cause: Cause, pool_version: str) -> N
 def is_there(iexec_out: Path) -> bool:
     """True iff an error was left in *iexec_out*; no app may have run there."""
     return (iexec_out / NAME).exists() and (iexec_out / _ERROR_FILE).exists()
-
-
-def _version(text: str) -> tuple[int, int]:
-    found = _VERSION.match(text.strip())
-    return (int(found[1]), int(found[2])) if found else _NEWEST

@@ -8,7 +8,7 @@ from quart import Blueprint, Response
 
 from iexec_worker import __version__
 from iexec_worker.server.replies import ACTUATOR, TEXT, reply
-from iexec_worker.telemetry.version import FULL_VERSION, PROTOCOL_RANGE
+from iexec_worker.versions import FULL_VERSION, PROTOCOL_RANGE
 
 if TYPE_CHECKING:
     from iexec_worker.server.view import View

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 from attrs import field, frozen
@@ -13,13 +13,11 @@ from quart import request
 from iexec_worker.chain import commitments
 from iexec_worker.model import ZERO_ADDRESS
 from iexec_worker.server.replies import refuse
+from iexec_worker.versions import enclaves_sign
 
 if TYPE_CHECKING:
     from iexec_worker.model import Authorization
     from iexec_worker.server.view import ReportsPort, View
-
-#: Major version of the pools whose images send no signature.
-_UNSIGNED: Final = "8"
 
 
 @frozen
@@ -52,9 +50,10 @@ class Callers:
 
         The address is the connection's own: no header that says otherwise is looked at.
         """
-        major = self.view.pool_version().strip().partition(".")[0]
         client = request.scope["client"]
-        return major == _UNSIGNED and client is not None and self.view.is_container(client[0])
+        if client is None or enclaves_sign(self.view.pool_version()):
+            return False
+        return self.view.is_container(client[0])
 
     async def _check(self, ours: Authorization, signature: str | None) -> None:
         if ours.enclave_challenge == ZERO_ADDRESS:

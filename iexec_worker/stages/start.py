@@ -14,8 +14,8 @@ from iexec_worker.wire import Cause
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from iexec_worker.stages.admission import Admission
     from iexec_worker.stages.conditions import Conditions
-    from iexec_worker.stages.policy import Policy
     from iexec_worker.stages.task import Task
     from iexec_worker.stages.trusted.sessions import Sessions
     from iexec_worker.stages.trusted.specs import TrustedSpecs
@@ -32,7 +32,7 @@ class Start:
     """
 
     conditions: Conditions
-    policy: Policy
+    admission: Admission
     specs: TrustedSpecs
     sessions: Sessions
     sms_at: Callable[[str], Sms]
@@ -42,7 +42,7 @@ class Start:
         await self.conditions.authorized(task)
         await self.conditions.check(task)
         description = task.description
-        if refusal := self.policy.refusal(description):
+        if refusal := self.admission.refusal(description):
             raise StageFailed(Cause.ABORTED_BY_WORKER, refusal)
         if description.tee_framework is not None:
             await self._prepare(task)

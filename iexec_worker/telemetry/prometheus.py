@@ -16,7 +16,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from iexec_worker.telemetry.collectors import DurationsCollector, TreeCollector
-from iexec_worker.telemetry.version import FULL_VERSION
+from iexec_worker.versions import FULL_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

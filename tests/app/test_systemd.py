@@ -14,7 +14,7 @@ import trio
 import trio.testing
 from attrs import define, field
 
-from iexec_worker.app.systemd import Reports, Unit
+from iexec_worker.app.systemd import Notifier, Unit
 from iexec_worker.membership.ending import Ending
 from iexec_worker.telemetry.tree import Node
 
@@ -34,9 +34,9 @@ class Systemd:
     status: str = "idle"
     sound: bool = True
 
-    def reports(self, watchdog: float) -> Reports:
+    def reports(self, watchdog: float) -> Notifier:
         unit = Unit(self.address, watchdog)
-        return Reports(unit, self.ending, lambda: self.status, lambda: self.sound, Node("systemd"))
+        return Notifier(unit, self.ending, lambda: self.status, lambda: self.sound, Node("systemd"))
 
     async def hears(self, words: str) -> None:
         """Wait for a message that begins with *words*."""

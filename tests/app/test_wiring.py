@@ -22,7 +22,7 @@ from iexec_worker.membership.join import Terms
 from iexec_worker.model import ChainConfig, PoolConfig
 from iexec_worker.replicates.slots import Slots
 from iexec_worker.results.tree import Limits
-from iexec_worker.stages.policy import Policy
+from iexec_worker.stages.admission import Admission
 from iexec_worker.telemetry.durations import Durations
 from iexec_worker.telemetry.prometheus import Metrics
 from iexec_worker.telemetry.tree import Node
@@ -104,7 +104,9 @@ async def test_limits_and_lists_arrive_where_they_count(tmp_path: Path, clients:
     results = Limits(12, 11 * GB, 13)
     assert built.around.post_compute.limits == results
     assert stages[Action.PLEASE_COMPUTE].standard.post_compute.limits == results
-    assert stages[Action.PLEASE_START].policy == Policy(("registry.test",), (APP,), (REQUESTER,))
+    assert stages[Action.PLEASE_START].admission == Admission(
+        ("registry.test",), (APP,), (REQUESTER,)
+    )
     inputs = stages[Action.PLEASE_DOWNLOAD_DATA].inputs
     assert (inputs.downloader.limits.max_bytes, inputs.gateways) == (
         14 * GB,

@@ -8,7 +8,8 @@ import structlog.testing
 import trio
 from attrs import define, field
 
-from iexec_worker.chain.node.blocks import Block, BlockWatch
+from iexec_worker.chain.node.blocks import BlockWatch
+from iexec_worker.chain.node.rpc import Block
 from iexec_worker.telemetry.tree import Node
 from tests.looking import until
 

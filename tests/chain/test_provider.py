@@ -240,6 +240,21 @@ async def test_a_node_that_tells_no_chain_is_not_asked_instead(
         await provider.call("eth_getBalance")
 
 
+@pytest.mark.parametrize("told", [None, "what?", {}, {"number": "0x1"}, [1]])
+async def test_a_head_or_a_chain_that_cannot_be_read_is_no_answer(
+    told: object, make_node: MakeNode, client: httpx.AsyncClient
+) -> None:
+    async def tell(method: str, params: list[Any]) -> object:
+        return told
+
+    provider = NodeProvider(client, [(await make_node(tell)).url], chain_id=7)
+
+    with pytest.raises(Unavailable):
+        await provider.head()
+    with pytest.raises(Unavailable):
+        await provider.chain_id()
+
+
 async def test_a_node_of_another_chain_is_not_preferred_however_high_its_blocks(
     make_node: MakeNode, client: httpx.AsyncClient
 ) -> None:

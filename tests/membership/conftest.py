@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from attrs import define, field
 
-from iexec_worker.chain.node.blocks import Block
+from iexec_worker.chain.node.rpc import Block
 from iexec_worker.errors import Unavailable
 from iexec_worker.model import Authorization, ReplicateOffer
 

@@ -14,7 +14,8 @@ import trio.testing
 from attrs import define, field
 
 from iexec_worker.chain import commitments
-from iexec_worker.chain.node.blocks import IDLE, Block
+from iexec_worker.chain.node.blocks import IDLE
+from iexec_worker.chain.node.rpc import Block
 from iexec_worker.chain.transactions.writer import Transactions
 from iexec_worker.model import (
     ZERO_ADDRESS,

@@ -11,7 +11,8 @@ from attrs import define, field
 
 from iexec_worker.chain import commitments
 from iexec_worker.chain.calls import Call, Kind
-from iexec_worker.chain.node.blocks import IDLE, Block
+from iexec_worker.chain.node.blocks import IDLE
+from iexec_worker.chain.node.rpc import Block
 from iexec_worker.errors import Unavailable
 from iexec_worker.model import (
     ZERO_ADDRESS,
@@ -22,8 +23,8 @@ from iexec_worker.model import (
     OnchainTask,
     TaskStatus,
 )
+from iexec_worker.stages.admission import Admission
 from iexec_worker.stages.conditions import Conditions
-from iexec_worker.stages.policy import Policy
 from iexec_worker.stages.start import Start
 from iexec_worker.stages.task import Folder, Record, Task
 from iexec_worker.stages.trusted.specs import TrustedSpecs
@@ -148,11 +149,11 @@ class FakePostCompute:
             raise self.error
 
 
-def start_of(conditions: Conditions, policy: Policy | None = None) -> Start:
+def start_of(conditions: Conditions, admission: Admission | None = None) -> Start:
     """The first step on a machine that runs no trusted tasks."""
     nothing: Any = None
     specs = TrustedSpecs({}, nothing, "w", WALLET, gpus=False)
-    return Start(conditions, policy or Policy(), specs, nothing, nothing, nothing)
+    return Start(conditions, admission or Admission(), specs, nothing, nothing, nothing)
 
 
 def now() -> float:

@@ -14,8 +14,8 @@ from iexec_worker.chain import commitments
 from iexec_worker.chain.wallet import Wallet
 from iexec_worker.errors import Rejected, StageFailed, Unauthorized, Unavailable
 from iexec_worker.model import DealParams, TeeFramework
+from iexec_worker.stages.admission import Admission
 from iexec_worker.stages.links import Proxies
-from iexec_worker.stages.policy import Policy
 from iexec_worker.stages.start import Start
 from iexec_worker.stages.trusted.sessions import TRIES, Sessions
 from iexec_worker.stages.trusted.specs import TrustedSpecs
@@ -128,7 +128,7 @@ def start(
     task.record.sms_url = SMS
     task.describe_as(samples.description(tag=SCONE))
     sessions = Sessions(KEY, Proxies(at, "http://pool"), edges[2])
-    return Start(conditions, Policy(), specs, sessions, at, SmsBook(tmp_path / "sms.json"))
+    return Start(conditions, Admission(), specs, sessions, at, SmsBook(tmp_path / "sms.json"))
 
 
 async def cause(start: Start, task: Task) -> Cause:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Final
 from iexec_worker.app.checks.finding import Odd, Wrong
 from iexec_worker.chain.gas import FEW_TRANSACTIONS, GasRules
 from iexec_worker.chain.hub import Hub
-from iexec_worker.chain.node.blocks import Block
-from iexec_worker.chain.node.rpc import quantity
 from iexec_worker.errors import Unavailable, WorkerError
 
 if TYPE_CHECKING:
@@ -25,9 +23,8 @@ async def node(facts: Facts) -> str:
     """The node answers and has a block."""
     provider = await facts.node()
     try:
-        found = await provider.call("eth_getBlockByNumber", "latest", False)
-        head = Block(quantity(found["number"]), quantity(found["timestamp"]))
-    except (WorkerError, TypeError, KeyError, ValueError) as error:
+        head = await provider.head()
+    except WorkerError as error:
         raise Wrong(str(error), f"open the way to it, or name another in {_OVERRIDE}") from error
     facts.head = head, time.time()
     return f"{provider.host}, block {head.number}"
@@ -36,7 +33,7 @@ async def node(facts: Facts) -> str:
 async def chain_id(facts: Facts) -> str:
     """Node and pool are on one chain."""
     assert facts.chain is not None, "looked at after the config server"
-    found = quantity(await (await facts.node()).call("eth_chainId"))
+    found = await (await facts.node()).chain_id()
     if found != facts.chain.chain_id:
         raise Wrong(
             f"the node is of chain {found}, the pool works on chain {facts.chain.chain_id}",

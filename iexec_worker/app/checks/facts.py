@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from iexec_worker.app.clients import Clients
-    from iexec_worker.chain.node.blocks import Block
+    from iexec_worker.chain.node.rpc import Block
     from iexec_worker.chain.wallet import Wallet
     from iexec_worker.config import Config
     from iexec_worker.model import ChainConfig, PoolConfig

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import structlog
 import trio
-from attrs import define, field, frozen
+from attrs import define, field
 
-from iexec_worker.errors import Unavailable, WorkerError
+from iexec_worker.errors import WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iexec_worker.chain.node.provider import NodeProvider
+    from iexec_worker.chain.node.rpc import Block
     from iexec_worker.telemetry.tree import Node
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -34,14 +35,6 @@ IDLE: Final = 15.0
 #: as down after 15 s; a minute leaves room for slow chains and for clocks that differ.
 OLDEST_HEAD: Final = 60.0
 OLDEST_HEAD_BLOCKS: Final = 12
-
-
-@frozen
-class Block:
-    """A block's number and time (seconds since the epoch)."""
-
-    number: int
-    timestamp: int
 
 
 @define(eq=False)
@@ -131,22 +124,15 @@ class BlockWatch:
         return ""
 
     async def _poll(self) -> Block:
-        block = await self._head()
+        block = await self.provider.head()
         if self.provider.alternatives and self._stale(block):
             await self.provider.prefer_freshest()
-            block = await self._head()
+            block = await self.provider.head()
         return block
 
     def _stale(self, block: Block) -> bool:
         """A node that lags shows it by its head's age; three blocks' worth may be chance."""
         return self.clock() - block.timestamp > 3 * self.block_time + 1
-
-    async def _head(self) -> Block:
-        answer = await self.provider.call("eth_getBlockByNumber", "latest", False)
-        try:
-            return Block(int(answer["number"], 16), int(answer["timestamp"], 16))
-        except (TypeError, KeyError, ValueError):
-            raise Unavailable(f"node {self.provider.host} answered no block") from None
 
     def _arrived(self, node: Node, block: Block) -> None:
         self._answered = trio.current_time()

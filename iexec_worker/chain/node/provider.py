@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 import httpx
 import structlog
 
-from iexec_worker.chain.node.rpc import BatchRefused, NodeRefused, Request, decode, encode
+from iexec_worker.chain.node.rpc import (
+    BatchRefused,
+    Block,
+    NodeRefused,
+    Request,
+    decode,
+    encode,
+    quantity,
+)
 from iexec_worker.errors import Unavailable
 from iexec_worker.transport import why
 
@@ -53,6 +61,18 @@ class NodeProvider:
         """Make one request."""
         (result,) = await self.batch([Request(method, params)])
         return result
+
+    async def head(self) -> Block:
+        """Return the latest block. Raises `Unavailable`, also for an answer that is none."""
+        answer = await self.call("eth_getBlockByNumber", "latest", False)
+        try:
+            return Block(quantity(answer["number"]), quantity(answer["timestamp"]))
+        except (TypeError, KeyError):
+            raise Unavailable(f"node {self.host} answered no block") from None
+
+    async def chain_id(self) -> int:
+        """Return the id of the node's chain. Raises `Unavailable`, also when it does not say."""
+        return quantity(await self.call("eth_chainId"))
 
     async def batch(self, requests: Sequence[Request]) -> list[Any]:
         """Make independent requests at once; the first that was refused is raised."""
@@ -104,8 +124,8 @@ class NodeProvider:
             return
         (told,) = await self._ask(self._urls[number], [Request("eth_chainId")])
         try:
-            found = int(told, 16)
-        except (TypeError, ValueError):
+            found = quantity(told)
+        except Unavailable:
             raise Unavailable("it does not say of which chain it is") from None
         if found != self._chain_id:
             raise Unavailable(f"it is of chain {found}, the pool works on chain {self._chain_id}")

@@ -64,6 +64,14 @@ def decode(body: bytes, count: int) -> list[Any]:
         raise Unavailable("its answer is not JSON-RPC") from None
 
 
+@frozen
+class Block:
+    """A block's number and time (seconds since the epoch)."""
+
+    number: int
+    timestamp: int
+
+
 def quantity(result: object) -> int:
     """Read a number of a result; raises `Unavailable` when it is none."""
     try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @frozen
-class Policy:
+class Admission:
     """What is allowed: an empty collection allows all. Addresses and places are in lower case."""
 
     registries: Collection[str] = ()

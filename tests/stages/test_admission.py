@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from iexec_worker.errors import StageFailed
-from iexec_worker.stages.policy import Policy
+from iexec_worker.stages.admission import Admission
 from iexec_worker.wire import Cause
 from tests.samples import description
 from tests.stages.conftest import start_of
@@ -21,7 +21,7 @@ APP, REQUESTER = "0x" + 40 * "a", "0x" + 40 * "b"
 
 
 def test_nothing_is_refused_when_nothing_is_listed() -> None:
-    assert Policy().refusal(description()) == ""
+    assert Admission().refusal(description()) == ""
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_nothing_is_refused_when_nothing_is_listed() -> None:
     ],
 )
 def test_an_image_is_taken_from_listed_places_only(image: str, place: str, allowed: bool) -> None:
-    refusal = Policy(registries=(place,)).refusal(description(app_uri=image))
+    refusal = Admission(registries=(place,)).refusal(description(app_uri=image))
 
     assert (refusal == "") is allowed
     assert allowed or refusal == f"image {image!r} is from none of IEXEC_WORKER_ALLOWED_REGISTRIES"
@@ -51,9 +51,9 @@ def test_an_image_is_taken_from_listed_places_only(image: str, place: str, allow
 def test_apps_and_requesters_are_compared_in_any_case() -> None:
     task = description(app_address="0x" + 40 * "A", requester="0x" + 40 * "B")
 
-    assert Policy(apps=(APP,), requesters=(REQUESTER,)).refusal(task) == ""
-    assert "is not in IEXEC_WORKER_ALLOWED_APPS" in Policy(apps=(REQUESTER,)).refusal(task)
-    assert "is not in IEXEC_WORKER_ALLOWED_REQ" in Policy(requesters=(APP,)).refusal(task)
+    assert Admission(apps=(APP,), requesters=(REQUESTER,)).refusal(task) == ""
+    assert "is not in IEXEC_WORKER_ALLOWED_APPS" in Admission(apps=(REQUESTER,)).refusal(task)
+    assert "is not in IEXEC_WORKER_ALLOWED_REQ" in Admission(requesters=(APP,)).refusal(task)
 
 
 async def test_a_task_that_is_not_allowed_is_not_begun(
@@ -64,7 +64,7 @@ async def test_a_task_that_is_not_allowed_is_not_begun(
 
     monkeypatch.setattr(type(conditions), "authorized", authorized)
     with pytest.raises(StageFailed) as caught:
-        await start_of(conditions, Policy(requesters=(APP,)))(task)
+        await start_of(conditions, Admission(requesters=(APP,)))(task)
 
     assert caught.value.cause is Cause.ABORTED_BY_WORKER
     assert "IEXEC_WORKER_ALLOWED_REQUESTERS" in caught.value.message
