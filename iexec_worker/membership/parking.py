@@ -12,8 +12,8 @@ from attrs import frozen
 
 from iexec_worker.chain.calls import Kind
 from iexec_worker.model import TaskStatus
-from iexec_worker.replicates.credibility import may_still_reveal
-from iexec_worker.replicates.topic import UNANSWERED
+from iexec_worker.replicates.asking import UNANSWERED
+from iexec_worker.replicates.standings import may_still_reveal
 from iexec_worker.wire import Status
 
 if TYPE_CHECKING:

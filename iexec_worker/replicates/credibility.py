@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from iexec_worker.model import ContributionStatus, TaskStatus
-from iexec_worker.wire import Action, Cause, Status
+from iexec_worker.replicates.standings import (
+    has_revealed,
+    is_completed,
+    is_ours,
+    may_reveal,
+    may_still_reveal,
+    over,
+)
+from iexec_worker.wire import Action, Status
 
 if TYPE_CHECKING:
     from iexec_worker.chain.node.blocks import BlockWatch
@@ -49,21 +56,22 @@ class Credibility:
         if action is Action.PLEASE_ABORT:
             return await self._abort_doubt(task, standing, in_step=in_step)
         wanted, fact = {
-            Action.PLEASE_REVEAL: (_may_reveal, "the chain shows nothing of ours to reveal"),
-            Action.PLEASE_UPLOAD: (_has_revealed, "the chain does not show our reveal"),
-            Action.PLEASE_COMPLETE: (_is_completed, "the task is not completed on-chain"),
+            Action.PLEASE_REVEAL: (may_reveal, "the chain shows nothing of ours to reveal"),
+            Action.PLEASE_UPLOAD: (has_revealed, "the chain does not show our reveal"),
+            Action.PLEASE_COMPLETE: (is_completed, "the task is not completed on-chain"),
         }[action]
         return "" if wanted(standing) else fact
 
     async def _abort_doubt(self, task: Task, standing: Standing, *, in_step: bool) -> str:
-        if may_still_reveal(standing, self.conditions.now()):
+        now = self.conditions.now()
+        if may_still_reveal(standing, now):
             return "our contribution stands and may still be revealed"
         if is_ours(standing):
             return "the task is completed with our result"
-        if _has_revealed(standing) and not self.over(standing):
+        if has_revealed(standing) and not over(standing, now):
             # A pool that is asked does not list it while another worker uploads.
             return "our reveal stands, and the result may still be asked for"
-        if self.over(standing) or not _GIVEN_UP.isdisjoint(task.record.told):
+        if over(standing, now) or not _GIVEN_UP.isdisjoint(task.record.told):
             return ""
         wish = await self.wish(task, in_step=in_step)
         wanted = wish is not None and wish.action is not Action.PLEASE_ABORT
@@ -79,76 +87,3 @@ class Credibility:
         block = await self.blocks.current()
         wishes = await self.session.interrupted(block.number)
         return next((wish for wish in wishes if wish.chain_task_id == task.id), None)
-
-    def over(self, standing: Standing) -> bool:
-        """True iff the chain shows that this task cannot give us any work any more."""
-        now, onchain = self.conditions.now(), standing.task
-        if onchain.status in (TaskStatus.FAILED, TaskStatus.COMPLETED):
-            return True
-        if now >= onchain.final_deadline:
-            return True
-        contributed = standing.contribution.status is not ContributionStatus.UNSET
-        if onchain.status is TaskStatus.REVEALING:
-            ours = standing.contribution
-            # A pool that is asked just then still wants a reveal of everybody who contributed.
-            without_us = onchain.consensus_value != ours.result_hash
-            return without_us or ours.status is ContributionStatus.REJECTED
-        return now >= onchain.contribution_deadline and not contributed
-
-
-def can_contribute(standing: Standing) -> bool:
-    """True while a contribution of ours would be taken: the task is ACTIVE and has none."""
-    unset = standing.contribution.status is ContributionStatus.UNSET
-    return unset and standing.task.status is TaskStatus.ACTIVE
-
-
-def may_still_reveal(standing: Standing, now: float) -> bool:
-    """True while our contribution is in the consensus, or may come to be, and can be revealed."""
-    if standing.contribution.status is not ContributionStatus.CONTRIBUTED:
-        return False
-    onchain = standing.task
-    if onchain.status is TaskStatus.ACTIVE:
-        return now < onchain.final_deadline
-    agreed = onchain.consensus_value == standing.contribution.result_hash
-    return onchain.status is TaskStatus.REVEALING and agreed and now < onchain.reveal_deadline
-
-
-def is_ours(standing: Standing) -> bool:
-    """True iff the task is completed with our result, whoever ended it."""
-    return _is_completed(standing) and _has_revealed(standing)
-
-
-def _may_reveal(standing: Standing) -> bool:
-    return standing.task.status is TaskStatus.REVEALING and (
-        standing.contribution.status is ContributionStatus.CONTRIBUTED
-    )
-
-
-def _has_revealed(standing: Standing) -> bool:
-    return standing.contribution.status is ContributionStatus.PROVED
-
-
-def _is_completed(standing: Standing) -> bool:
-    return standing.task.status is TaskStatus.COMPLETED
-
-
-def overdue(task: Task, standing: Standing, now: float) -> Action | None:
-    """
-    What the chain alone tells a waiting replicate to do; None: go on waiting.
-
-    This is how a lost notification does no harm.
-    """
-    if standing.task.status is TaskStatus.COMPLETED:
-        ours = Status.REVEALED in task.record.told or is_ours(standing)
-        return Action.PLEASE_COMPLETE if ours else Action.PLEASE_ABORT
-    if may_still_reveal(standing, now) and standing.task.status is TaskStatus.REVEALING:
-        return Action.PLEASE_REVEAL
-    return None
-
-
-def abort_cause(standing: Standing, now: float) -> Cause:
-    """The cause that the chain shows for an end nobody announced."""
-    if standing.task.status is TaskStatus.REVEALING:
-        return Cause.CONSENSUS_REACHED
-    late = standing.task.status is TaskStatus.ACTIVE and now >= standing.task.contribution_deadline
-    return Cause.CONTRIBUTION_TIMEOUT if late else Cause.UNKNOWN

@@ -8,8 +8,8 @@ import structlog
 import trio
 from attrs import frozen
 
+from iexec_worker.replicates.asking import PATIENCE, UNANSWERED
 from iexec_worker.replicates.table import COMPUTING
-from iexec_worker.replicates.topic import PATIENCE, UNANSWERED
 from iexec_worker.wire import Action
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from attrs import frozen
 from iexec_worker.chain import commitments
 from iexec_worker.errors import StageFailed
 from iexec_worker.model import ContributionStatus
-from iexec_worker.replicates.credibility import may_still_reveal
+from iexec_worker.replicates.asking import PATIENCE, patiently
+from iexec_worker.replicates.standings import may_still_reveal, over
 from iexec_worker.replicates.table import COMPUTING, ROWS, caught_up
-from iexec_worker.replicates.topic import PATIENCE, patiently
 from iexec_worker.supervise import Backoff
 from iexec_worker.wire import Action, Status
 
@@ -77,7 +77,7 @@ class Rebuilding:
 
     async def _asked(self, standing: Standing) -> Action | None:
         """Wait for the pool's wish about a task without a contribution; None: look again."""
-        if self.credibility.over(standing):
+        if over(standing, self._now()):
             return Action.PLEASE_ABORT
         self.task.node.doing = (
             "its journal is lost and nothing of ours is on-chain: waiting for the pool's wish"
@@ -92,7 +92,7 @@ class Rebuilding:
         """True when nothing can come of our contribution any more, or all has."""
         revealed = standing.contribution.status is ContributionStatus.PROVED
         stands = revealed or may_still_reveal(standing, self._now())
-        return not stands or self.credibility.over(standing)
+        return not stands or over(standing, self._now())
 
     async def _has_result(self, standing: Standing) -> bool:
         """Make the record of the result from what the app left; False unless it is ours."""

@@ -10,13 +10,14 @@ import trio
 from attrs import define, field
 
 from iexec_worker.model import StatusUpdate
-from iexec_worker.replicates.credibility import abort_cause, overdue
+from iexec_worker.replicates.asking import UNANSWERED
 from iexec_worker.replicates.description import describe
 from iexec_worker.replicates.overtaking import Overtaking
 from iexec_worker.replicates.rebuilding import Rebuilding
 from iexec_worker.replicates.stakes import at_stake
+from iexec_worker.replicates.standings import abort_cause, over, overdue
 from iexec_worker.replicates.table import COMPUTING, ON_CHAIN, ROWS
-from iexec_worker.replicates.topic import UNANSWERED, Topic
+from iexec_worker.replicates.topic import Topic
 from iexec_worker.replicates.waiting import Waiting
 from iexec_worker.stages.trusted.reports import Reports
 from iexec_worker.wire import Action, Cause, Status
@@ -247,7 +248,7 @@ class Replicate:
         if found is Action.PLEASE_REVEAL and record.computed is None:
             # There is nothing that could be revealed.
             return None
-        if found is None and self.around.credibility.over(standing):
+        if found is None and over(standing, self.around.now()):
             self._cause = abort_cause(standing, now)
             return Action.PLEASE_ABORT
         return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from iexec_worker.replicates.credibility import can_contribute, is_ours, may_still_reveal
-from iexec_worker.replicates.topic import PATIENCE, patiently
+from iexec_worker.replicates.asking import PATIENCE, patiently
+from iexec_worker.replicates.standings import can_contribute, is_ours, may_still_reveal
 
 if TYPE_CHECKING:
     from iexec_worker.replicates.surroundings import Surroundings

@@ -19,6 +19,7 @@ from iexec_worker.errors import (
     Unserved,
 )
 from iexec_worker.model import ComputeLogs, StatusUpdate
+from iexec_worker.replicates.asking import UNANSWERED
 from iexec_worker.replicates.table import ROWS, Row, Until, next_action
 from iexec_worker.supervise import Backoff, describe
 from iexec_worker.wire import Action, Cause, Status
@@ -132,7 +133,7 @@ class Steps:
             return False
         try:
             doubt = await self.credibility.doubt(task, Action.PLEASE_ABORT, in_step=True)
-        except (Transient, Rejected, Unauthorized) as error:
+        except UNANSWERED as error:
             log.info("not known whether a task was given up", task=task.id, reason=str(error))
             return False
         return not doubt

@@ -9,43 +9,23 @@ import structlog
 import trio
 from attrs import frozen
 
-from iexec_worker.errors import Rejected, Transient, Unauthorized
+from iexec_worker.replicates.asking import patiently
 from iexec_worker.replicates.credibility import PUBLISHED
-from iexec_worker.supervise import describe
 from iexec_worker.wire import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from typing import TypeVar
+    from collections.abc import Callable
 
     from iexec_worker.chain.node.blocks import BlockWatch
     from iexec_worker.model import Notification
     from iexec_worker.replicates.credibility import Credibility
     from iexec_worker.stages.task import Task
 
-    T = TypeVar("T")
-
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 #: A published action that the chain does not confirm within this many blocks is not believed:
 #: the pool's node may be some blocks ahead of ours, but not more.
 BLOCKS_TO_CONFIRM: Final = 10
-
-#: What a question may end in without being answered: it is asked again.
-UNANSWERED: Final = (Transient, Rejected, Unauthorized)
-
-#: Seconds; a question is asked again at the next block, or after this long without one.
-PATIENCE: Final = 30.0
-
-
-async def patiently(task: Task, blocks: BlockWatch, ask: Callable[[], Awaitable[T]]) -> T:
-    """Ask the chain or the pool until it answers: one question a block."""
-    while True:
-        try:
-            return await ask()
-        except UNANSWERED as error:
-            task.node.doing = describe(error)
-            await blocks.pause(PATIENCE)
 
 
 @frozen

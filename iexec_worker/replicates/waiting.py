@@ -9,9 +9,9 @@ import structlog
 import trio
 from attrs import frozen
 
+from iexec_worker.replicates.asking import PATIENCE, UNANSWERED, patiently
 from iexec_worker.replicates.steps import WAITING
 from iexec_worker.replicates.table import caught_up
-from iexec_worker.replicates.topic import PATIENCE, UNANSWERED, patiently
 from iexec_worker.wire import Status
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import trio.testing
 
 from iexec_worker.errors import StageFailed, Unserved
 from iexec_worker.model import ZERO_HASH, ComputedFile, Notification
-from iexec_worker.replicates.credibility import overdue
+from iexec_worker.replicates.standings import overdue
 from iexec_worker.replicates.table import caught_up
 from iexec_worker.scheduler.api import Answer
 from iexec_worker.stages.conditions import Standing
