@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -64,7 +63,7 @@ async def test_a_killed_worker_sends_its_next_status_within_five_seconds(
     seconds: list[float] = []
     with trio.fail_after(3 * _LIMIT):
         worker = await agency.start()
-        for moment in (computed, mined, computed):
+        for moment in (computed, mined, computing):
             bought = await shop.buy(Order())
             await moment(pool, worker, bought.task_id)
             worker, recovery = await _killed(pool, agency, worker, bought)
@@ -72,7 +71,7 @@ async def test_a_killed_worker_sends_its_next_status_within_five_seconds(
             ended = await shop.over(bought, worker.wallet)
             assert ended.told[-1] is Status.COMPLETED
 
-    assert statistics.median(seconds) < _RECOVERY, seconds
+    assert max(seconds) < _RECOVERY, seconds
 
 
 async def _killed(pool: Pool, agency: Agency, worker: Hired, bought: Bought) -> tuple[Hired, float]:
