@@ -22,7 +22,7 @@ ROOT: Final = Path(iexec_worker.__file__).parent
 
 # Imports go down only. Parts of one layer may know each other, except where `SEPARATE` says no.
 LAYERS: Final = (
-    {"", "errors", "model", "wire", "jackson", "fields", "secret", "versions"},
+    {"", "errors", "model", "wire", "jackson", "fields", "files", "secret", "versions"},
     {"config", "transport", "foreign", "telemetry", "supervise"},
     {"engine", "chain", "scheduler", "inputs", "results"},
     {"tee"},
@@ -209,7 +209,7 @@ RULES: Final[list[tuple[Callable[[Module], set[str]], str, str]]] = [
     (reads_the_process, "transport", "import os; os.environ['HTTP_PROXY']"),
     (reads_the_process, "transport", "from os import getenv"),
     (builds_clients, "stages.start", "client = transport.make_client(proxies, timeout=5)"),
-    (hands_on_its_environment, "stages.removal", "import subprocess; subprocess.run(['rm'])"),
+    (hands_on_its_environment, "files", "import subprocess; subprocess.run(['rm'])"),
     (hands_on_its_environment, "engine.x", "start = partial(trio.run_process, check=False)"),
     (uses_another_loop, "app", "def f():\n    import asyncio"),
     (imports_relatively, "chain.hub", "from .gas import gas_price"),

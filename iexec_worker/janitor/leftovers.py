@@ -11,7 +11,7 @@ import trio
 from attrs import define, field
 
 from iexec_worker.engine import labels
-from iexec_worker.stages.removal import remove
+from iexec_worker.files import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -14,7 +14,7 @@ import structlog
 import trio
 from attrs import define, field
 
-from iexec_worker.stages.removal import remove
+from iexec_worker.files import remove
 from iexec_worker.stages.task import Folder, Record
 from iexec_worker.supervise import Backoff
 from iexec_worker.wire import Action, converter

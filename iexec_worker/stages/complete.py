@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from iexec_worker.stages.removal import remove
+from iexec_worker.files import remove
 from iexec_worker.stages.task import Details
 
 if TYPE_CHECKING:

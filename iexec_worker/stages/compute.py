@@ -11,8 +11,8 @@ from attrs import frozen
 from iexec_worker.engine import labels
 from iexec_worker.engine.command import split_command
 from iexec_worker.engine.spec import ContainerSpec
+from iexec_worker.files import remove
 from iexec_worker.stages.environment import IN, OUT, app_environment
-from iexec_worker.stages.removal import remove
 from iexec_worker.stages.running.container import Run
 
 if TYPE_CHECKING:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 from typing import TYPE_CHECKING
 
 import structlog
 import trio
 from attrs import define, field
+
+from iexec_worker.files import read_json, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,24 +39,20 @@ class SmsBook:
         async with self._writing:
             known = await trio.to_thread.run_sync(self._read)
             if known.get(framework.name) != url:
-                text = json.dumps(known | {framework.name: url})
-                await trio.to_thread.run_sync(self._write, text)
+                await trio.to_thread.run_sync(self._write, known | {framework.name: url})
 
     def _read(self) -> dict[str, str]:
         try:
-            found = json.loads(self.path.read_text())
+            found = read_json(self.path)
             return {str(name): str(url) for name, url in found.items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, AttributeError) as error:
             log.warning("addresses of SMS cannot be read", file=str(self.path), reason=str(error))
             return {}
 
-    def _write(self, text: str) -> None:
-        new = self.path.with_name(f"{self.path.name}.new")
+    def _write(self, document: object) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(text)
-            os.replace(new, self.path)  # noqa: PTH105 - `Path.replace` says the same, less known to be atomic
+            write_json(self.path, document)
         except OSError as error:
             log.warning("address of an SMS not kept", file=str(self.path), reason=str(error))

@@ -13,8 +13,8 @@ import pytest
 import trio
 
 from iexec_worker.errors import StageFailed
+from iexec_worker.files import remove
 from iexec_worker.results.tree import Limits
-from iexec_worker.stages.removal import remove
 from tests.hostile import outputs
 from tests.hostile.outputs import Stranger
 

@@ -17,9 +17,9 @@ from structlog.testing import capture_logs
 from iexec_worker.engine.client import Engine
 from iexec_worker.engine.containers import Containers
 from iexec_worker.errors import StageFailed
+from iexec_worker.files import remove
 from iexec_worker.results import archive, computed_file, digest
 from iexec_worker.results.tree import Limits
-from iexec_worker.stages.removal import remove
 from iexec_worker.stages.running import printed
 from iexec_worker.stages.running.developer_log import tree
 from iexec_worker.wire import Cause

@@ -17,6 +17,7 @@ from iexec_worker.chain import commitments
 from iexec_worker.chain.node.blocks import IDLE
 from iexec_worker.chain.node.rpc import Block
 from iexec_worker.chain.transactions.writer import Transactions
+from iexec_worker.files import remove
 from iexec_worker.model import (
     ZERO_ADDRESS,
     Account,
@@ -41,7 +42,6 @@ from iexec_worker.scheduler.subscriptions import Subscriptions
 from iexec_worker.stages.complete import clear, complete
 from iexec_worker.stages.conditions import Conditions
 from iexec_worker.stages.post_compute import PostCompute
-from iexec_worker.stages.removal import remove
 from iexec_worker.stages.sending import Sending
 from iexec_worker.stages.task import Details, Folder, Stage, Task
 from iexec_worker.telemetry.tree import Node

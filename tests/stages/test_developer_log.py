@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from iexec_worker.stages.removal import remove
+from iexec_worker.files import remove
 from iexec_worker.stages.running.developer_log import MAX_ENTRIES, tree
 
 if TYPE_CHECKING:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
 from typing import TYPE_CHECKING
 
 import attrs
 import structlog
 import trio
 from attrs import define, field, frozen
+
+from iexec_worker.files import read_json, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,12 +64,12 @@ class Inventory:
 
     async def _save(self) -> None:
         async with self._writing:
-            text = json.dumps({name: attrs.asdict(entry) for name, entry in self.entries.items()})
-            await trio.to_thread.run_sync(self._write, text)
+            document = {name: attrs.asdict(entry) for name, entry in self.entries.items()}
+            await trio.to_thread.run_sync(self._write, document)
 
     def _read(self) -> dict[str, Entry]:
         try:
-            found = json.loads(self.path.read_text())
+            found = read_json(self.path)
             return {str(k): Entry(float(v["used"]), str(v["id"])) for k, v in found.items()}
         except FileNotFoundError:
             return {}
@@ -77,12 +77,9 @@ class Inventory:
             self._complain(error)
             return {}
 
-    def _write(self, text: str) -> None:
-        new = self.path.with_name(f"{self.path.name}.new")
+    def _write(self, document: object) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            new.write_text(text)
-            os.replace(new, self.path)  # noqa: PTH105  # `Path.replace` says the same, less known to be atomic
+            write_json(self.path, document)
         except OSError as error:
             self._complain(error)
 

@@ -10,7 +10,7 @@ import trio
 from attrs import frozen
 
 from iexec_worker.errors import EngineRefused, Rejected, StageFailed
-from iexec_worker.stages.removal import remove
+from iexec_worker.files import remove
 from iexec_worker.stages.running.container import Run, was_killed
 from iexec_worker.stages.trusted import exits
 from iexec_worker.stages.trusted.reports import forget, reported

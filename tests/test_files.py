@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iexec_worker.stages.removal import remove
+from iexec_worker.files import read_json, remove, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,3 +28,16 @@ def test_a_folder_goes_however_deep_an_app_has_nested_it(tmp_path: Path) -> None
 
 def test_a_folder_that_is_not_there_is_fine(tmp_path: Path) -> None:
     remove(tmp_path / "gone")
+
+
+def test_a_document_is_there_whole_and_one_that_is_none_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "not" / "yet" / "there.json"
+    write_json(path, {"a": 1})
+    write_json(path, {"a": 2})
+
+    assert read_json(path) == {"a": 2}
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    for bad in ("", "{", 20_000 * "["):
+        path.write_text(bad)
+        with pytest.raises(ValueError, match=r"Expecting|nested too deep"):
+            read_json(path)
