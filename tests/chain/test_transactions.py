@@ -6,14 +6,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import httpx
 import pytest
 import trio
 import trio.testing
 from attrs import define, field
 
-from iexec_worker.chain import abi
 from iexec_worker.chain.calls import Call, Kind
 from iexec_worker.chain.gas import GasRules
 from iexec_worker.chain.hub import Hub
@@ -42,10 +40,9 @@ pytestmark = [pytest.mark.node, pytest.mark.slow]
 GWEI: Final = 10**9
 TASKS: Final = tuple(f"0x{number:064x}" for number in range(1, 9))
 
-# task = calldata[4:36]; if storage[task]: revert; storage[task] = 1; log(topic, task)
-RUNTIME: Final = bytes.fromhex(
-    "6004358054603357600181557f" + abi.TASK_CONTRIBUTE[2:] + "60006000a2005b60006000fd"
-)
+# task, topic = calldata[4:36], calldata[36:68]
+# if storage[task]: revert; storage[task] = 1; log(topic, task)
+RUNTIME: Final = bytes.fromhex("6004358054601557600181556024" + "3560006000a2005b60006000fd")
 CREATION: Final = bytes.fromhex(f"60{len(RUNTIME):02x}8060093d393df3") + RUNTIME
 
 
@@ -72,10 +69,12 @@ class Bench:
     outcomes: list[bool]
     node: Node = field(factory=lambda: Node("transactions"))
 
-    def call(self, task: str = TASKS[0], to: str | None = None) -> Call:
+    def call(
+        self, task: str = TASKS[0], to: str | None = None, kind: Kind = Kind.CONTRIBUTE
+    ) -> Call:
         """What only the first caller may do for a task."""
-        data = "0x34623484" + task[2:]
-        return Call(to or self.hub, data, 100_000, task, Kind.CONTRIBUTE)
+        data = "0x34623484" + task[2:] + kind.event_topic[2:]
+        return Call(to or self.hub, data, 100_000, task, kind)
 
     async def count(self, block: str = "latest") -> int:
         answer = await self.chain.rpc.call("eth_getTransactionCount", self.wallet.address, block)
@@ -350,7 +349,7 @@ async def test_what_ends_its_task_leaves_the_gas_of_every_reveal_that_is_due(
     needed = 2 * 100_000 * 22 * GWEI
     async with make_bench(wei=needed - missing) as bench:
         bench.transactions.dues.enter(TASKS[1], lambda: Due(reveal=100_000))
-        ending = attrs.evolve(bench.call(), kind=Kind.FINALIZE)
+        ending = bench.call(kind=Kind.FINALIZE)
         if missing:
             with pytest.raises(OutOfGas, match="would use up what reveals may cost"):
                 await _send(bench, ending)
@@ -370,7 +369,7 @@ async def test_a_contribution_leaves_the_gas_of_every_reveal_that_is_due(
             await _send(bench, bench.call())
         assert await bench.count() == 0
 
-        reveal = attrs.evolve(bench.call(TASKS[1]), kind=Kind.REVEAL)
+        reveal = bench.call(TASKS[1], kind=Kind.REVEAL)
         await _send(bench, reveal)
         bench.transactions.dues.leave(TASKS[1])
         await _send(bench, bench.call())
@@ -392,7 +391,7 @@ async def test_a_reveal_overtakes_the_contributions_that_wait(make_bench: MakeBe
             for task in TASKS[1:4]:
                 nursery.start_soon(send, bench.call(task))
                 await trio.testing.wait_all_tasks_blocked()
-            nursery.start_soon(send, attrs.evolve(bench.call(TASKS[4]), kind=Kind.REVEAL))
+            nursery.start_soon(send, bench.call(TASKS[4], kind=Kind.REVEAL))
             await trio.testing.wait_all_tasks_blocked()
             await bench.chain.release()
 

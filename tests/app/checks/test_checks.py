@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -198,7 +199,8 @@ async def test_little_room_is_a_warning_and_too_little_a_failure(
         found = (await applicant.check())["disk"]
 
         assert found.level is level
-        assert found.fact == f"{room} GB free at {applicant.environ['IEXEC_WORKER_BASE_DIR']}"
+        where = f"{room} GB free at {applicant.environ['IEXEC_WORKER_BASE_DIR']}"
+        assert found.fact.partition(": ")[0] == where
         assert ("make room" in found.fix) is (level is not Level.OK)
 
 
@@ -225,7 +227,8 @@ async def test_a_chain_ahead_of_our_clock_is_told(
     found = await applicant.check()
 
     assert found["clock"].level is level
-    assert found["clock"].fact.startswith("+0 s from the scheduler, -")
+    # The scheduler's second is cut off, and may be over when it arrives.
+    assert re.match(r"\+[01] s from the scheduler, -", found["clock"].fact)
 
 
 async def test_a_wallet_that_others_may_read_is_a_warning(applicant: Applicant) -> None:
