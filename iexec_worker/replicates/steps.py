@@ -104,7 +104,7 @@ class Steps:
     async def _announce(self, task: Task, row: Row) -> bool:
         """Say that the step begins; False when pool and chain agree that it must not."""
         update = StatusUpdate(row.ongoing)
-        urgent = row.is_urgent or _may_be_revealed(task.record)
+        urgent = row.is_urgent or _is_behind_a_reveal(task.record, row)
         with trio.move_on_after(HELD_BACK_AFTER if urgent else math.inf) as scope:
             answer = await self.tell(task, update, deadline=task.description.final_deadline)
             if answer.refused:
@@ -198,9 +198,10 @@ class Steps:
 WAITING: Final = frozenset({None, Action.PLEASE_WAIT, Action.PLEASE_CONTINUE})
 
 
-def _may_be_revealed(record: Record) -> bool:
-    """True iff a contribution of ours may stand already: its reveal must not wait for the pool."""
-    return Kind.CONTRIBUTE in record.transactions or record.consensus_block > 0
+def _is_behind_a_reveal(record: Record, row: Row) -> bool:
+    """True iff the contribution may stand already: its reveal waits for this step, not the pool."""
+    sent = Kind.CONTRIBUTE in record.transactions or record.consensus_block > 0
+    return sent and row.ongoing is Status.CONTRIBUTING
 
 
 def _failed(row: Row, error: StageFailed) -> StatusUpdate:

@@ -149,6 +149,25 @@ async def test_a_contribution_that_stands_is_revealed_though_the_pool_does_not_h
     assert world.sent == [Action.PLEASE_REVEAL]
 
 
+async def test_only_a_contribution_goes_on_without_the_pool(
+    world: World, no_threads: MockClock
+) -> None:
+    """No reveal waits behind an upload, and nobody may want it any more."""
+    world.computes()
+    world.pool.silent.add(Status.RESULT_UPLOADING)
+    record = is_contributed(
+        world, action=Action.PLEASE_UPLOAD, transactions={Kind.CONTRIBUTE: OTHER}
+    )
+    record.told.append(Status.REVEALED)
+    world.chain.revealed()
+    world.chain.consensus()
+    await Journal(world.folder).save(record)
+    async with world.replicates() as replicates:
+        await replicates.resume()
+        await trio.sleep(200)
+    assert Action.PLEASE_UPLOAD not in world.done
+
+
 @pytest.mark.parametrize("says_so", [True, False])
 async def test_an_upload_ends_when_nobody_needs_it_any_more(
     world: World, no_threads: MockClock, *, says_so: bool
