@@ -20,7 +20,6 @@ from iexec_worker.chain.gas import GasRules
 from iexec_worker.chain.node.blocks import SHORTEST_PERIOD, BlockWatch
 from iexec_worker.chain.node.provider import NodeProvider
 from iexec_worker.chain.node.rpc import NodeRefused, Request, quantity
-from iexec_worker.chain.transactions import receipts
 from iexec_worker.chain.transactions.broadcast import Answer, answer
 from iexec_worker.chain.transactions.quote import quote
 from iexec_worker.chain.transactions.signed import SignedTx
@@ -235,12 +234,3 @@ class Flight:
             await self._broadcast()
             return
         self.price = before
-
-
-def receipt_problem(receipt: dict[str, Any], call: Call) -> str:
-    """Why a mined transaction did not do what it should, as far as the receipt says."""
-    if receipts.succeeded(receipt):
-        return "it was mined without the hub's event"
-    if int(receipt["gasUsed"], 16) >= call.gas:
-        return f"it used up its {call.gas} gas"
-    return ""

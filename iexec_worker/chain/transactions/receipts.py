@@ -25,6 +25,15 @@ def chain_receipt(receipt: dict[str, Any], call: Call) -> ChainReceipt | None:
     return None
 
 
+def problem(receipt: dict[str, Any], call: Call) -> str:
+    """Why a mined transaction did not do what it should, as far as the receipt says."""
+    if succeeded(receipt):
+        return "it was mined without the hub's event"
+    if int(receipt["gasUsed"], 16) >= call.gas:
+        return f"it used up its {call.gas} gas"
+    return ""
+
+
 def mined_at(receipt: dict[str, Any]) -> ChainReceipt:
     """Where the transaction was mined, whatever it did."""
     return _at(receipt["blockNumber"], receipt)

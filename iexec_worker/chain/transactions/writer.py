@@ -21,7 +21,6 @@ from iexec_worker.chain.transactions.flight import (
     Flight,
     NonceTaken,
     Route,
-    receipt_problem,
 )
 from iexec_worker.chain.transactions.landed import Landed
 from iexec_worker.chain.transactions.nonces import Nonces
@@ -303,6 +302,6 @@ class Transactions:
         proof = receipts.chain_receipt(receipt, call)
         if proof is not None:
             return proof
-        problem = receipt_problem(receipt, call) or await self.hub.explain(call)
+        problem = receipts.problem(receipt, call) or await self.hub.explain(call)
         mined = receipts.mined_at(receipt)
         raise Reverted(f"{call}, mined in block {mined.block_number} as {mined.tx_hash}: {problem}")
